@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# A recipe from corpus to report, in ten stages. Results: exp/<tag>/RESULTS.md and report.html.
+#
+#   ./run.sh --corpus-dir /corpora/IEMOCAP                            everything, with the defaults
+#   ./run.sh --stage 3 --stop-stage 6                                 some stages
+#   ./run.sh --upstream wavlm_large --method sap --seed "1 2 3"       another encoder and method
+#   ./run.sh --method probe --set optim_conf.lr=1e-3 data_conf.layers=last
+#
+# Finished work is recognised and skipped; work made from other inputs stops with the difference
+# (then --redo, or another --tag). Options:
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ../../path.sh
+
+# options
+stage=0              # first stage
+stop_stage=9         # last stage
+corpus_dir=""        # root of the corpus; empty: local/download.sh gets it, where there is one
+upstream=wavlm_base_plus # encoder: a file in conf/upstream, without .yaml
+ckpt=""              # its weights: a file or a Hugging Face folder; empty: what its conf says
+method=probe         # method: a file in conf/method, without .yaml
+policy=""            # label policy of conf/corpus.yaml; empty: the corpus's default
+protocol=""          # loso, loso10, superb, fixed, official; empty: the corpus's default
+folds=""             # e.g. "1 2"; empty: all
+seed="1"             # one training each, e.g. "1 2 3"
+phase=""             # stage 6: only this phase of the method
+nj=2                 # processes side by side
+ngpu=0               # 0: CPU; 1: one GPU; more: torchrun with as many processes
+set=()               # key=value …: change any key of conf/train.yaml, the method or upstream.*
+tag=""               # name below exp/; empty: made of upstream, method and what was set
+token_type=char      # stage 2, where there is text: char, bpe or none
+corpus_conf=conf/corpus.yaml # labels, counts, folds of the corpus
+conf_dir=../../conf  # train.yaml, upstream/, method/
+allow_subset=false   # accept other counts than conf/corpus.yaml expects
+redo=false           # delete the chosen stages' output and start again
+# end of options
+# shellcheck source=/dev/null
+if [[ -f conf/defaults.sh ]]; then . conf/defaults.sh; fi # the recipe's own defaults
+command="./run.sh${*:+ ${*@Q}}"
+. ../../tools/parse_options.sh
+. ../../tools/jobs.sh
+(( stage <= stop_stage && stop_stage <= 9 )) || die "stages are 0 to 9, got $stage to $stop_stage"
+
+variant=${policy:+$policy/}${protocol:+$protocol/}
+all=data/${policy:+$policy/}all
+data=data/${variant%/}
+data=${data%/}
+flags=()
+if [[ $redo == true ]]; then flags+=(--redo); fi
+subset=()
+if [[ $allow_subset == true ]]; then subset+=(--allow-subset); fi
+corpus=(--conf "$corpus_conf" --policy "$policy")
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # processes side by side beat threads
+
+# The configuration is resolved before anything runs, so that a misspelt key costs no time.
+configure=(python -m sertl.bin.configure --conf-dir "$conf_dir" --upstream "$upstream"
+  --method "$method" --ckpt "$ckpt" --tag "$tag" --variant "${variant%/}" --set "${set[@]}")
+settings=$("${configure[@]}")
+declare -A run=()
+while IFS='=' read -r key value; do run[$key]=$value; done <<< "$settings"
+exp=exp/${run[tag]}
+dump=dump/${policy:+$policy/}${run[dump_name]}
+
+upstream_set=() # upstream.dtype=bf16 -> dtype=bf16
+for item in "${set[@]}"; do
+  if [[ $item == upstream.* ]]; then upstream_set+=("${item#upstream.}"); fi
+done
+
+in_stage() { (( stage <= $1 && $1 <= stop_stage )); }
+
+if in_stage 0; then
+  log "Stage 0: get the corpus, or check that the given root is one"
+  if [[ -z $corpus_dir && -x local/download.sh ]]; then local/download.sh downloads; fi
+fi
+if [[ -z $corpus_dir && -d downloads ]]; then corpus_dir=downloads; fi
+if (( stage <= 1 )); then
+  [[ -n $corpus_dir ]] || die "give the corpus's root with --corpus-dir (see README.md)"
+fi
+if in_stage 0; then
+  python local/prepare_data.py --corpus-dir "$corpus_dir" "${corpus[@]}" "${subset[@]}" --check-only
+fi
+
+if in_stage 1; then
+  log "Stage 1: $corpus_dir -> $all, with the counts of $corpus_conf"
+  python local/prepare_data.py --corpus-dir "$corpus_dir" "${corpus[@]}" --out "$all" --nj "$nj" \
+    "${subset[@]}" "${flags[@]}"
+  python -m sertl.bin.validate_data_dir "$all"
+fi
+
+if in_stage 2; then
+  log "Stage 2: folds and tokenizers -> $data/fold<k>/{train,dev,test}"
+  python -m sertl.bin.make_folds --data "$all" "${corpus[@]}" --protocol "$protocol" --out "$data" \
+    --token-type "$token_type" "${flags[@]}"
+fi
+
+if (( stop_stage >= 3 )); then
+  "${configure[@]}" --save --command "$command" "${flags[@]}" > /dev/null
+  if [[ -z $folds ]]; then
+    [[ -f $data/num_folds ]] || die "$data/num_folds is missing; run stage 2 first"
+    folds=$(seq -s ' ' "$(< "$data/num_folds")")
+  fi
+fi
+
+if in_stage 3; then
+  if [[ ${run[input]} == feats ]]; then
+    log "Stage 3: hidden states of $upstream -> $dump"
+    python -m sertl.bin.dump_feats --data "$all" --upstream "$upstream" --ckpt "$ckpt" \
+      --conf-dir "$conf_dir" --out "$dump" --nj "$nj" --ngpu "$ngpu" --set "${upstream_set[@]}" \
+      "${flags[@]}"
+  else
+    log "Stage 3: skipped, $method reads audio"
+  fi
+fi
+
+# Each fold and seed in its own process; a log file each. The order of the loops is the order of
+# the work: with several seeds, every fold is seen once before the second seed begins.
+python=(python)
+if (( ngpu > 1 )); then python=(torchrun --standalone --nproc-per-node "$ngpu"); fi
+slots=$nj
+if (( ngpu > 0 )); then slots=1; fi
+for_each_fold() { # NAME COMMAND…
+  local name=$1 s k
+  shift
+  for s in $seed; do
+    for k in $folds; do
+      jobs_start "$slots" "$exp/seed$s/fold$k/$name.log" \
+        "$@" --exp "$exp" --data "$data" --dump "$dump" --fold "$k" --seed "$s" --ngpu "$ngpu" "${flags[@]}"
+    done
+  done
+  jobs_wait "$name"
+}
+
+if in_stage 4; then
+  if [[ ${run[teacher]} == yes ]]; then
+    log "Stage 4: train the teacher of $method"
+    for_each_fold teacher "${python[@]}" -m sertl.bin.train --phase teacher
+  else
+    log "Stage 4: skipped, $method has no teacher"
+  fi
+fi
+
+if in_stage 5; then
+  if [[ ${run[pseudo_labels]} == yes ]]; then
+    log "Stage 5: pseudo-labels of the training ids"
+    for_each_fold pseudo_labels python -m sertl.bin.make_pseudo_labels
+  else
+    log "Stage 5: skipped, $method has no pseudo-labels"
+  fi
+fi
+
+if in_stage 6; then
+  log "Stage 6: train $method (${run[phases]}), folds $folds, seeds $seed -> $exp"
+  for_each_fold train "${python[@]}" -m sertl.bin.train --phase "$phase"
+fi
+
+if in_stage 7; then
+  log "Stage 7: decode dev and test"
+  for_each_fold decode python -m sertl.bin.decode
+fi
+
+if in_stage 8; then
+  log "Stage 8: score"
+  for part in dev test; do
+    if [[ $part == dev && ! -d $data/fold1/dev ]]; then continue; fi
+    python -m sertl.bin.score --exp "$exp" --set "$part" --folds "$folds" --seeds "$seed" "${flags[@]}"
+  done
+fi
+
+if in_stage 9; then
+  log "Stage 9: report"
+  python -m sertl.bin.report --exp "$exp" --reference "$conf_dir/reference_results.yaml"
+  log "done: $PWD/$exp/RESULTS.md and report.html"
+fi

@@ -1,0 +1,52 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Compare scored experiments: two in detail, or several as the rows of a table.
+
+  compare exp/A exp/B                               difference with interval and paired tests
+  compare --table exp/A exp/B exp/C --out TABLE.md  each row tested against the first
+
+The experiments may lie in different recipes; they must have been scored on the same folds.
+"""
+
+import argparse
+from pathlib import Path
+
+from sertl.atomic import write_text
+from sertl.cli import run
+from sertl.score.compare import UNITS, compare_table, compare_two, load_run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("exps", nargs="+", type=Path, metavar="EXP", help="exp/<tag>, scored")
+    parser.add_argument("--set", default="test", help="default: %(default)s")
+    parser.add_argument("--table", action="store_true", help="a row for each, instead of two")
+    parser.add_argument(
+        "--by",
+        default="utt",
+        choices=sorted(UNITS),
+        help="what is resampled and swapped: utterances, or speakers with all they said "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--intersect",
+        action="store_true",
+        help="compare what both have scored, if their utterances or folds differ",
+    )
+    parser.add_argument("--out", type=Path, help="write Markdown to this file too")
+    args = parser.parse_args()
+    if not args.table and len(args.exps) != 2:
+        parser.error(f"expected two experiments, got {len(args.exps)} (or give --table)")
+    if args.table:
+        tables = [compare_table(args.exps, args.set, args.by)]
+    else:
+        a, b = (load_run(exp, args.set) for exp in args.exps)
+        tables = compare_two(a, b, args.by, args.intersect)
+    print("\n".join(table.text() for table in tables), end="")
+    if args.out:
+        write_text(args.out, "\n".join(table.markdown() for table in tables))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,38 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Resolve an experiment's configuration and tell run.sh what it needs, as key=value lines."""
+
+import argparse
+
+from sertl.cli import run
+from sertl.train.experiment import dump_name, make_tag, resolve, save_experiment
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--conf-dir", required=True, help="folder of train.yaml, upstream, method")
+    parser.add_argument("--upstream", required=True, help="a file in conf/upstream, without .yaml")
+    parser.add_argument("--method", required=True, help="a file in conf/method, without .yaml")
+    parser.add_argument("--ckpt", default="", help="local weights of the upstream")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
+    parser.add_argument("--exp", default="exp", help="folder of all experiments")
+    parser.add_argument("--tag", default="", help="folder below it (default: made of the options)")
+    parser.add_argument("--variant", default="", help="data variant: policy/protocol")
+    parser.add_argument("--command", default="", help="command line to note down")
+    parser.add_argument("--save", action="store_true", help="write exp/<tag>/config.yaml")
+    parser.add_argument("--redo", action="store_true", help="replace another experiment's config")
+    args = parser.parse_args()
+
+    conf = resolve(args.conf_dir, args.upstream, args.method, args.set, args.ckpt or None)
+    tag = args.tag or make_tag(args.upstream, args.method, args.set, args.variant)
+    if args.save:
+        save_experiment(f"{args.exp}/{tag}", conf, args.command, args.redo)
+    print(f"tag={tag}")
+    print(f"input={conf['input']}")
+    print(f"dump_name={dump_name(args.upstream, args.set)}")
+    print(f"teacher={'yes' if conf['teacher'] else 'no'}")
+    print(f"pseudo_labels={'yes' if conf['pseudo_labels'] else 'no'}")
+    print(f"phases={' '.join(phase['name'] for phase in conf['phases'])}")
+
+
+if __name__ == "__main__":
+    run(main)

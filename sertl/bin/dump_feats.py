@@ -1,0 +1,78 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Stage 3: dump the hidden states of a frozen upstream for every utterance of a data directory.
+
+A finished dump is recognised and skipped, an interrupted one goes on where it was.
+"""
+
+import argparse
+from pathlib import Path
+
+from sertl.cli import run
+from sertl.config import parse_overrides
+from sertl.data.datadir import read_data_dir
+from sertl.errors import SertlError
+from sertl.upstream.build import load_conf
+from sertl.upstream.dump import dump_feats
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, help="data directory, e.g. data/all")
+    parser.add_argument("--upstream", required=True, help="a file in conf/upstream, without .yaml")
+    parser.add_argument("--conf-dir", required=True, type=Path, help="folder that holds upstream/")
+    parser.add_argument("--out", required=True, help="e.g. dump/whisper_tiny_en")
+    parser.add_argument("--ckpt", default="", help="local weights: a file or a folder")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. dtype=bf16 pad_to_30s=true"
+    )
+    parser.add_argument(
+        "--layers", default="", help='all, or indices as in "6 9" (default: the conf\'s)'
+    )
+    parser.add_argument(
+        "--nj", default=1, type=int, help="CPU processes of one thread (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--ngpu",
+        default=0,
+        type=int,
+        help="GPUs, one process each, instead of the CPU (default: 0)",
+    )
+    parser.add_argument(
+        "--float32",
+        action="store_true",
+        help="store 32 bits per value instead of 16, twice the size",
+    )
+    parser.add_argument(
+        "--batch-sec",
+        default=30.0,
+        type=float,
+        help="padded seconds of audio per forward pass (default: %(default)s)",
+    )
+    parser.add_argument("--redo", action="store_true", help="delete what is there and start again")
+    args = parser.parse_args()
+
+    changes = parse_overrides(args.set)
+    if args.ckpt:
+        changes["ckpt"] = args.ckpt
+    if args.layers:
+        changes["layers"] = parse_layers(args.layers)
+    conf = load_conf(args.upstream, args.conf_dir / "upstream", changes)
+    data = read_data_dir(args.data)
+    compress = not args.float32
+    dump_feats(data, conf, args.out, compress, args.nj, args.ngpu, args.batch_sec, args.redo)
+
+
+def parse_layers(text: str) -> str | list[int]:
+    """Turn "all" or "6 9" into a value for the conf's `layers`."""
+    if text == "all":
+        return text
+    words = text.replace(",", " ").split()
+    if not words or not all(word.isdecimal() for word in words):
+        raise SertlError(f"--layers takes all, or indices as in \"6 9\", got '{text}'")
+    return [int(word) for word in words]
+
+
+if __name__ == "__main__":
+    run(main)

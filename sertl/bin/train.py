@@ -1,0 +1,37 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Stage 6: train the phases of a method, in order, for one fold and seed.
+
+Finished phases are skipped, an interrupted one goes on where it was saved. Several processes:
+torchrun --nproc-per-node 2 -m sertl.bin.train …
+"""
+
+import argparse
+
+from sertl.cli import run
+from sertl.errors import unknown_name
+from sertl.train import distributed
+from sertl.train.experiment import load_experiment
+from sertl.train.phase import train_phase
+from sertl.train.place import add_place, place_of
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_place(parser)
+    parser.add_argument("--phase", default="", help="only this phase (default: all, in order)")
+    args = parser.parse_args()
+
+    conf = load_experiment(args.exp)
+    names = [phase["name"] for phase in conf["phases"]]
+    if args.phase and args.phase not in names:
+        raise unknown_name("phase", args.phase, names)
+    for phase in conf["phases"]:
+        if args.phase in ("", phase["name"]):
+            train_phase(conf, phase, place_of(args), args.ngpu > 0, args.redo)
+    distributed.close()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,177 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Run configuration: `conf/train.yaml` <- `conf/method/<m>.yaml` <- `--set key=value`.
+
+The result is one plain dictionary, saved as `exp/<tag>/config.yaml`; later stages read that copy.
+"""
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from sertl.atomic import write_text
+from sertl.errors import SertlError, unknown_name
+
+METHOD_KEYS = {
+    "description": "",
+    "input": "feats",
+    "transductive": False,
+    "teacher": None,
+    "pseudo_labels": None,
+    "phases": [],
+}
+INPUTS = ("feats", "wav")
+OPEN_KEYS = {"model_conf", "lr_scale"}  # dictionaries whose keys somebody else defines and checks
+
+
+def load_yaml(path: str | Path) -> dict:
+    """Read a YAML mapping; numbers such as 1e-4 are floats, unlike in plain PyYAML.
+
+    Raises:
+        SertlError: If the file is missing, is not YAML or does not hold a mapping.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SertlError(f"{path}: no such file")
+    try:
+        value = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise SertlError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(value, dict):
+        raise SertlError(f"{path}: expected 'key: value' lines, found {type(value).__name__}")
+    return value
+
+
+def merge(base: dict, changes: dict, where: str) -> dict:
+    """Return base with changes applied, key by key; only keys of base are allowed.
+
+    A value must have the type of the default it replaces (an int may stand for a float); a default
+    of null takes anything.
+
+    Args:
+        base: Complete defaults.
+        changes: What differs; nested mappings are merged, everything else is replaced.
+        where: Named in errors, e.g. "conf/method/probe.yaml, phase main".
+
+    Raises:
+        SertlError: For an unknown key (with the nearest valid one) or a wrong type.
+    """
+    result = copy.deepcopy(base)
+    for key, value in changes.items():
+        if key not in base:
+            raise SertlError(f"{where}: {unknown_name('key', key, base)}")
+        default = base[key]
+        if isinstance(default, dict) and key in OPEN_KEYS:
+            if not isinstance(value, dict):
+                raise SertlError(f"{where}: {key} must be a mapping, got {value!r}")
+            result[key] = {**default, **value}
+        elif isinstance(default, dict):
+            if not isinstance(value, dict):
+                raise SertlError(f"{where}: {key} must be a mapping, got {value!r}")
+            result[key] = merge(default, value, f"{where}, {key}")
+        else:
+            result[key] = _typed(key, default, value, f"{where}: {key}")
+    return result
+
+
+def _typed(key: str, default: object, value: object, where: str) -> object:
+    if default is None or key == "layers":  # layers: a word or a list of indices
+        return value
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise SertlError(
+            f"{where} must be {type(default).__name__} (as the default {default!r}), got {value!r}"
+        )
+    return value
+
+
+def parse_overrides(settings: Iterable[str]) -> dict:
+    """Turn ["optim_conf.lr=1e-3", "input=wav"] into a nested dictionary.
+
+    Raises:
+        SertlError: If an item is not key=value.
+    """
+    settings = list(settings)
+    for item in settings:
+        if "=" not in item or item.startswith("="):
+            raise SertlError(f"--set takes key=value, got '{item}'")
+    try:
+        return OmegaConf.to_container(OmegaConf.from_dotlist(settings), resolve=True)
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise SertlError(f"--set {' '.join(settings)}: {error}") from error
+
+
+def load_method(conf_dir: str | Path, method: str, overrides: dict | None = None) -> dict:
+    """Resolve a method's configuration completely.
+
+    Args:
+        conf_dir: The folder that holds train.yaml and method/.
+        method: File name in conf/method/ without .yaml; may hold a slash for a variant's folder.
+        overrides: From parse_overrides. A key of METHOD_KEYS changes the method, the name of a
+            phase (or `teacher`) changes that phase, any other key changes every phase.
+
+    Returns:
+        METHOD_KEYS with `phases` a list of complete phases, plus `method`.
+
+    Raises:
+        SertlError: Unknown method, key or type; two phases of one name; no phase.
+    """
+    conf_dir = Path(conf_dir)
+    folder = conf_dir / "method"
+    path = folder / f"{method}.yaml"
+    if not path.is_file():
+        known = [str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml")]
+        raise unknown_name("method", method, known)
+    defaults = load_yaml(conf_dir / "train.yaml")
+    conf = merge(METHOD_KEYS, load_yaml(path), str(path))
+    phases = {}
+    for changes in conf["phases"]:
+        phase = merge(defaults, changes, f"{path}, phase {changes.get('name', '?')}")
+        if phase["name"] in phases or phase["name"] in METHOD_KEYS or phase["name"] in defaults:
+            raise SertlError(f"{path}: phase name '{phase['name']}' is taken")
+        phases[phase["name"]] = phase
+    if not phases:
+        raise SertlError(f"{path}: a method needs at least one phase")
+    teacher = conf["teacher"]
+    if teacher is not None:
+        teacher = merge({**defaults, "name": "teacher"}, teacher, f"{path}, teacher")
+    pseudo_labels = conf["pseudo_labels"]
+
+    for key, value in (overrides or {}).items():
+        where = f"--set {key}"
+        if key in ("description", "input", "transductive"):
+            conf[key] = _typed(key, METHOD_KEYS[key], value, where)
+        elif key in phases:
+            phases[key] = merge(phases[key], value, where)
+        elif key == "teacher" and teacher is not None:
+            teacher = merge(teacher, value, where)
+        elif key == "pseudo_labels" and pseudo_labels is not None:
+            pseudo_labels = merge(pseudo_labels, value, where)
+        elif key in defaults and key != "name":
+            phases = {n: merge(p, {key: value}, "--set") for n, p in phases.items()}
+        else:
+            known = {*defaults, *phases, "input", "transductive", "upstream"} - {"name"}
+            raise unknown_name("key in --set", key, known)
+    if conf["input"] not in INPUTS:
+        raise unknown_name("input", conf["input"], INPUTS)
+    return {
+        "method": method,
+        **conf,
+        "teacher": teacher,
+        "pseudo_labels": pseudo_labels,
+        "phases": list(phases.values()),
+    }
+
+
+def dump_yaml(value: dict) -> str:
+    """Format a plain dictionary as YAML, keys in their order."""
+    return OmegaConf.to_yaml(OmegaConf.create(value))
+
+
+def save_config(path: str | Path, value: dict) -> None:
+    """Write a resolved configuration atomically."""
+    write_text(path, dump_yaml(value))

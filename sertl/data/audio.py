@@ -1,0 +1,170 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Read any audio file that libsndfile knows as 16 kHz mono float32, and refuse broken ones.
+
+WAV, AIFF, FLAC, Ogg; 8, 16, 24, 32 bit and float; any rate; any number of channels.
+"""
+
+import hashlib
+import os
+import struct
+from dataclasses import dataclass, field
+from math import gcd
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from sertl.errors import SertlError
+
+SAMPLE_RATE = 16000
+SILENT_PEAK = 1e-4  # -80 dB; one step of 16-bit audio is 3e-5
+STREAMED_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)  # placeholders of programs that write WAV to a pipe
+
+
+class BadAudio(SertlError):
+    """An audio file that cannot be used as it is."""
+
+
+@dataclass
+class AudioFacts:
+    """What inspect_audio finds in a file.
+
+    Attributes:
+        dur_sec: Duration in seconds; 0 if the file cannot be decoded.
+        sample_rate: Rate of the file in Hz.
+        channels: Number of channels.
+        problems: What makes the file unusable; empty if it is fine.
+        sha1: Hash of the decoded samples: equal for copies with other names or headers.
+    """
+
+    dur_sec: float = 0.0
+    sample_rate: int = 0
+    channels: int = 0
+    problems: list[str] = field(default_factory=list)
+    sha1: str = ""
+
+
+def read_audio(path: str | os.PathLike, utt: str | None = None) -> np.ndarray:
+    """Read a whole file as 16 kHz mono.
+
+    Args:
+        path: Audio file; a Kaldi pipe is not supported and never executed.
+        utt: Utterance id for the error message.
+
+    Returns:
+        (N,) float32, channels averaged, resampled with a polyphase filter where needed.
+
+    Raises:
+        SertlError: If the file is missing, empty, cut short, not audio, or holds NaN or inf.
+    """
+    try:
+        samples, rate = _decode(path)
+    except BadAudio as error:
+        raise SertlError(f"{f'utterance {utt}: ' if utt else ''}{path}: {error}") from error
+    wav = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+    if rate != SAMPLE_RATE:
+        # Imported where it is needed: scipy.signal takes longer to import than all the rest.
+        from scipy.signal import resample_poly
+
+        common = gcd(rate, SAMPLE_RATE)
+        wav = resample_poly(wav, SAMPLE_RATE // common, rate // common)
+    return np.ascontiguousarray(wav, dtype=np.float32)
+
+
+def check_audio(path: str | os.PathLike, utt: str | None = None) -> tuple[float, list[str]]:
+    """Decode a file for data preparation.
+
+    Returns:
+        Duration in seconds and the problems found, each naming utt (if given) and path: those for
+        which read_audio raises, and silence.
+    """
+    facts = inspect_audio(path)
+    head = f"{utt} {path}" if utt else f"{path}"
+    return facts.dur_sec, [f"{head}: {problem}" for problem in facts.problems]
+
+
+def inspect_audio(path: str | os.PathLike) -> AudioFacts:
+    """Decode a file and return everything data preparation wants to know; never raises for it."""
+    try:
+        samples, rate = _decode(path)
+    except BadAudio as error:
+        return AudioFacts(problems=[str(error)])
+    facts = AudioFacts(len(samples) / rate, rate, samples.shape[1])
+    facts.sha1 = hashlib.sha1(samples.tobytes(), usedforsecurity=False).hexdigest()
+    # Of the mono mix, because that is what is used: opposite channels cancel out.
+    peak = float(np.abs(samples.mean(axis=1)).max())
+    if peak < SILENT_PEAK:
+        facts.problems.append(f"silent (largest sample {peak:.1e}, expected above {SILENT_PEAK})")
+    return facts
+
+
+def _decode(path: str | os.PathLike) -> tuple[np.ndarray, int]:
+    """Return (N, channels) float32 and the rate in Hz; BadAudio does not name the file."""
+    name = str(path).strip()
+    if name.startswith("|") or name.endswith("|"):
+        raise BadAudio("a shell pipe; pipes are not read or executed, write the audio to files")
+    path = Path(path)
+    try:
+        with open(path, "rb") as stream:
+            promised, held = _promised_bytes(stream)
+        with soundfile.SoundFile(path) as file:
+            rate, frames = file.samplerate, file.frames
+            samples = file.read(dtype="float32", always_2d=True)
+    except FileNotFoundError as error:
+        raise BadAudio("no such file") from error
+    except IsADirectoryError as error:
+        raise BadAudio("a directory, expected an audio file") from error
+    except OSError as error:
+        raise BadAudio(f"cannot be read ({error.strerror})") from error
+    except soundfile.SoundFileError as error:
+        raise BadAudio(f"cannot be decoded, damaged or not audio ({_reason(error)})") from error
+    if promised > held or len(samples) < frames:
+        raise BadAudio(
+            f"truncated: the header promises {max(promised, frames)} "
+            f"{'bytes' if promised > held else 'samples'} of audio, the file holds "
+            f"{held if promised > held else len(samples)}; copy it again"
+        )
+    if len(samples) == 0:
+        raise BadAudio("holds a header but no samples")
+    if not np.isfinite(samples).all():
+        count = int((~np.isfinite(samples)).sum())
+        raise BadAudio(f"{count} samples are NaN or infinite")
+    return samples, rate
+
+
+def _reason(error: soundfile.SoundFileError) -> str:
+    """libsndfile's own words, without the file name that soundfile puts before them."""
+    return getattr(error, "error_string", str(error)).rstrip(".")
+
+
+def _promised_bytes(stream: BinaryIO) -> tuple[int, int]:
+    """Compare the size of the samples in a WAV or AIFF header with the size of the file.
+
+    libsndfile reads a file that was cut short up to its end without a word, so the header is read
+    here. Other formats are left to it.
+
+    Returns:
+        Bytes of audio promised by the header and bytes present; (0, 0) if not known.
+
+    Raises:
+        BadAudio: If the file is empty or a Git LFS pointer.
+    """
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    head = stream.read(12)
+    if size == 0:
+        raise BadAudio("an empty file (0 bytes)")
+    if head.startswith(b"version http"):
+        raise BadAudio("a Git LFS pointer, not audio; fetch the content with `git lfs pull`")
+    if head[:4] == b"FORM" and len(head) == 12:
+        return struct.unpack(">I", head[4:8])[0], size - 8
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return 0, 0
+    while len(chunk := stream.read(8)) == 8:
+        name, length = chunk[:4], struct.unpack("<I", chunk[4:])[0]
+        if name == b"data":
+            present = size - stream.tell()
+            return (0, 0) if length in STREAMED_SIZES else (length, present)
+        stream.seek(length + length % 2, os.SEEK_CUR)
+    raise BadAudio("truncated: a WAV header without audio data; copy it again")

@@ -1,0 +1,69 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Dumped hidden states: several layers of one utterance as one array."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sertl.data.ark import read_array, read_scp
+from sertl.data.datadir import read_table
+from sertl.errors import SertlError
+from sertl.fingerprint import require_done
+
+
+class FeatsStore:
+    """The dump of one upstream (stage 3), read by utterance.
+
+    Args:
+        dump: `dump/<upstream>`, finished.
+        layers: Indices of hidden states, as dumped.
+
+    Raises:
+        SertlError: If the dump is missing or unfinished, or lacks a layer.
+    """
+
+    def __init__(self, dump: str | Path, layers: Sequence[int]):
+        self.dump = Path(dump)
+        self.inputs = require_done(self.dump, "stage 3 (dump_feats)")
+        self.layers = list(layers)
+        missing = [n for n in self.layers if not (self.dump / f"layer{n}" / "feats.scp").is_file()]
+        if missing:
+            found = sorted(int(p.name[5:]) for p in self.dump.glob("layer*"))
+            raise SertlError(
+                f"{self.dump} has no features of layer {missing}; it holds {found}. "
+                "Dump them (--redo --stage 3) or choose others (data_conf.layers)"
+            )
+        self._scp = [read_scp(self.dump / f"layer{n}" / "feats.scp") for n in self.layers]
+        self.num_frames = {
+            utt: int(n) for utt, n in read_table(self.dump / "utt2num_frames").items()
+        }
+
+    def check(self, utts: Sequence[str]) -> None:
+        """Raise SertlError naming the utterances that were not dumped."""
+        missing = [utt for utt in utts if utt not in self.num_frames]
+        if missing:
+            raise SertlError(
+                f"{self.dump} lacks {len(missing)} of {len(utts)} utterances, e.g. {missing[:3]}; "
+                "it was made from other data: run stage 3 with --redo"
+            )
+
+    def gib(self, utts: Sequence[str], hidden_size: int) -> float:
+        """Size in GiB of these utterances as float32 in memory."""
+        frames = sum(self.num_frames[utt] for utt in utts)
+        return frames * len(self.layers) * hidden_size * 4 / 2**30
+
+    def read(self, utt: str) -> np.ndarray:
+        """Return (L, T, D) float32.
+
+        Raises:
+            SertlError: If an ark is truncated or disagrees with utt2num_frames.
+        """
+        arrays = [read_array(scp[utt], utt) for scp in self._scp]
+        for layer, array in zip(self.layers, arrays, strict=True):
+            if len(array) != self.num_frames[utt]:
+                raise SertlError(
+                    f"{self.dump}/layer{layer}: {utt} has {len(array)} frames, but utt2num_frames "
+                    f"says {self.num_frames[utt]}; redo stage 3"
+                )
+        return np.stack(arrays)

@@ -1,0 +1,194 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""What every recipe's `local/prepare_data.py` shares: checks, counts and the data directory.
+
+A `prepare_data.py` parses its corpus into `Utterance`s with the corpus's own labels and calls
+`prepare`; policy, audio checks, counts and writing are done here.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sertl.data.audio import SAMPLE_RATE, AudioFacts, inspect_audio
+from sertl.data.corpus import Corpus, apply_policy, check_counts
+from sertl.data.datadir import Utterance, read_data_dir, write_data_dir
+from sertl.data.table import listing
+from sertl.errors import SertlError
+from sertl.fingerprint import Progress, begin, finish, read_fingerprint, text_hash
+
+logger = logging.getLogger(__name__)
+
+LOG_EVERY_SEC = 10
+
+
+def argument_parser(description: str) -> argparse.ArgumentParser:
+    """Return the parser with the options that every `local/prepare_data.py` has."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--corpus-dir", type=Path, required=True, help="root of the corpus")
+    parser.add_argument("--out", type=Path, default=Path("data/all"), help="data directory")
+    parser.add_argument("--conf", type=Path, default=Path("conf/corpus.yaml"))
+    parser.add_argument("--policy", default=None, help="label policy; none: the default of --conf")
+    parser.add_argument(
+        "--allow-subset",
+        action="store_true",
+        help="go on, with a warning, where counts differ from those in --conf",
+    )
+    parser.add_argument("--redo", action="store_true", help="delete --out and make it afresh")
+    parser.add_argument("--nj", type=int, default=1, help="processes that check audio files")
+    parser.add_argument(
+        "--check-only",
+        action="store_true",
+        help="see whether --corpus-dir is the corpus: labels, counts, audio files; write nothing",
+    )
+    return parser
+
+
+def prepare(
+    corpus: Corpus,
+    utts: Iterable[Utterance],
+    out: Path,
+    allow_subset: bool = False,
+    redo: bool = False,
+    nj: int = 1,
+    check_only: bool = False,
+) -> None:
+    """Make the data directory of a corpus.
+
+    Args:
+        corpus: What corpus.yaml states.
+        utts: Every utterance found, with the label of the corpus; dur_sec is filled in here.
+        out: Data directory to write.
+        allow_subset: Accept counts that differ from the expected ones.
+        redo: Delete what is there and start afresh.
+        nj: Processes that decode audio.
+        check_only: Check labels, counts and that audio files exist, and write nothing.
+
+    Raises:
+        SertlError: On repeated ids, unknown labels, wrong counts, or unusable audio (all at once).
+    """
+    utts = list(utts)
+    _refuse_repeated_ids(utts)
+    kept, dropped = apply_policy(corpus, utts)
+    _log_counts(corpus, utts, kept, dropped)
+    if not kept:
+        raise SertlError(
+            f"{corpus.name}: no utterances ({len(utts)} found); is --corpus-dir the right folder?"
+        )
+    check_counts(corpus, kept, allow_subset)
+    if check_only:
+        missing = [f"{u.utt}: no such file {u.wav}" for u in kept if not Path(u.wav).is_file()]
+        if missing:
+            raise SertlError(listing(f"{corpus.name}: missing audio", missing))
+        return
+    inputs = {
+        "corpus": asdict(corpus),
+        "num_found": len(utts),
+        "utterances": text_hash("\n".join(sorted(f"{u} {_size(u.wav)}" for u in utts))),
+    }
+    record = read_fingerprint(out)
+    if record and record["state"] == Progress.DONE.value and not redo:
+        begin(out, inputs)  # raises if they differ
+        read_data_dir(out)  # raises if a file was changed or deleted since
+        logger.info("%s: made before from the same inputs, skipped", out)
+        return
+    kept = _check_all_audio(kept, nj)
+    write_data_dir(out, kept, corpus.labels, corpus.vad_range)
+    # Only now: the new directory has replaced the old one and its record.
+    begin(out, inputs)
+    finish(out)
+    logger.info("%s: %d utterances written", out, len(kept))
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, -1 if there is none (the audio check names it)."""
+    return Path(path).stat().st_size if Path(path).is_file() else -1
+
+
+def _refuse_repeated_ids(utts: list[Utterance]) -> None:
+    first: dict[str, Utterance] = {}
+    problems = []
+    for u in utts:
+        if (other := first.setdefault(u.utt, u)) is not u:
+            problems.append(f"'{u.utt}' from {other.wav} and from {u.wav}")
+    if problems:
+        raise SertlError(listing("repeated utterance ids", problems))
+
+
+def _log_counts(
+    corpus: Corpus, utts: list[Utterance], kept: list[Utterance], dropped: Counter[str]
+) -> None:
+    labelled = sum(u.emo is not None for u in utts)
+    logger.info(
+        "%s, policy %s: %d found, %d labelled, %d kept, %d dropped",
+        *(corpus.name, corpus.policy, len(utts), labelled, len(kept), dropped.total()),
+    )
+    for reason, count in dropped.most_common():
+        logger.info("  dropped %d: %s", count, reason)
+    for utt in sorted(corpus.excluded.keys() - {u.utt for u in utts}):
+        logger.warning("  '%s' is excluded in corpus.yaml but was not found", utt)
+    if corpus.vad_range:
+        low, high = corpus.vad_range
+        outside = sum(any(not low <= x <= high for x in u.vad) for u in kept if u.vad)
+        if outside:
+            logger.info("  %d have valence, arousal or dominance outside %g-%g", outside, low, high)
+
+
+def _check_all_audio(utts: list[Utterance], nj: int) -> list[Utterance]:
+    """Decode every file and return the utterances with their durations."""
+    facts = list(_inspect([u.wav for u in utts], nj))
+    problems = [
+        f"{u.utt} {u.wav}: {problem}"
+        for u, fact in zip(utts, facts, strict=True)
+        for problem in fact.problems
+    ]
+    if problems:
+        raise SertlError(
+            listing("audio that cannot be used", problems)
+            + "\nMend the files, or leave them out by name under `excluded` in corpus.yaml."
+        )
+    if resampled := Counter(f.sample_rate for f in facts if f.sample_rate != SAMPLE_RATE):
+        logger.info("  resampled to 16 kHz when read, files by rate: %s", dict(resampled))
+    if several := [u.utt for u, f in zip(utts, facts, strict=True) if f.channels > 1]:
+        logger.info(
+            "  %d files have several channels, averaged when read: %s%s",
+            *(len(several), ", ".join(several[:5]), " …" if len(several) > 5 else ""),
+        )
+    same: dict[str, list[str]] = {}
+    for u, fact in zip(utts, facts, strict=True):
+        same.setdefault(fact.sha1, []).append(u.utt)
+    for ids in same.values():
+        if len(ids) > 1:
+            logger.warning("  identical audio: %s", ", ".join(ids))
+    return [replace(u, dur_sec=fact.dur_sec) for u, fact in zip(utts, facts, strict=True)]
+
+
+def _inspect(wavs: list[str], nj: int) -> Iterator[AudioFacts]:
+    """Inspect files in nj processes, with progress."""
+    is_terminal = sys.stderr.isatty()
+    start = logged = time.monotonic()
+    with ExitStack() as stack:
+        results = map(inspect_audio, wavs)
+        if nj > 1:
+            pool = stack.enter_context(ProcessPoolExecutor(nj))
+            results = pool.map(inspect_audio, wavs, chunksize=16)
+        bar = tqdm(results, "checking audio", len(wavs), disable=not is_terminal, unit="file")
+        for done, fact in enumerate(bar, start=1):
+            yield fact
+            now = time.monotonic()
+            if not is_terminal and now - logged > LOG_EVERY_SEC:
+                rate, logged = done / (now - start), now
+                eta = (len(wavs) - done) / rate
+                logger.info(
+                    "audio: %d of %d, %.0f files/s, %.0f s left", done, len(wavs), rate, eta
+                )

@@ -1,0 +1,154 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Kaldi tables: text files of "key value" lines, sorted by key, one space, UTF-8.
+
+Sorting is that of LC_ALL=C, the order of UTF-8 bytes. Python compares strings by code point, and
+UTF-8 keeps code-point order, so plain `sorted()` is that order.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sertl.atomic import write_text
+from sertl.errors import SertlError
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def bad_key(key: str) -> str | None:
+    """Say what is wrong with an utterance or speaker id, or return None."""
+    if not key:
+        return "is empty"
+    if " " in key or not key.isprintable():  # blanks but the ASCII space are not printable
+        return "holds a blank or an unprintable character"
+    return None
+
+
+@dataclass
+class Scan:
+    """What scan_table finds.
+
+    Attributes:
+        table: key to value; of a repeated key the first value.
+        line: key to line number.
+        problems: "file:line: what" for each deviation: encoding, line ends, blanks, repeated key,
+            missing value, order.
+    """
+
+    table: dict[str, str] = field(default_factory=dict)
+    line: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def scan_table(path: str | os.PathLike) -> Scan:
+    """Read a "key value" file as far as it can be read, and list every problem of its lines."""
+    scan = Scan()
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        scan.problems.append(f"{path}: no such file")
+        return scan
+    except OSError as error:
+        scan.problems.append(f"{path}: cannot be read ({error.strerror}); expected a text file")
+        return scan
+    if data.startswith(BYTE_ORDER_MARK):
+        scan.problems.append(f"{path}:1: starts with a byte-order mark; save as plain UTF-8")
+        data = data.removeprefix(BYTE_ORDER_MARK)
+    lines = data.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    else:
+        scan.problems.append(f"{path}:{len(lines)}: the last line has no line end (cut short?)")
+    previous = ""
+    for number, raw in enumerate(lines, start=1):
+        where = f"{path}:{number}"
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            scan.problems.append(f"{where}: not UTF-8 (byte {raw[error.start]:#04x}): {raw!r}")
+            continue
+        key, value = _split(line, where, scan.problems)
+        if not key:
+            continue
+        if key in scan.table:
+            scan.problems.append(f"{where}: repeated key '{key}', first in line {scan.line[key]}")
+            continue
+        scan.table[key], scan.line[key] = value, number
+        if key < previous:
+            scan.problems.append(
+                f"{where}: '{key}' is not sorted, it comes after '{previous}' (LC_ALL=C sort)"
+            )
+        previous = key
+    return scan
+
+
+def _split(line: str, where: str, problems: list[str]) -> tuple[str, str]:
+    """Split one line into key and value, adding what is wrong with its blanks to problems."""
+    if line.endswith("\r"):
+        problems.append(f"{where}: Windows line end; convert with dos2unix")
+        line = line[:-1]
+    if not line.strip():
+        problems.append(f"{where}: blank line")
+        return "", ""
+    if "\t" in line:
+        problems.append(f"{where}: tab where one space is expected: {line!r}")
+        line = line.replace("\t", " ")
+    if line != line.strip(" "):
+        problems.append(f"{where}: blank at the start or the end of the line: {line!r}")
+        line = line.strip(" ")
+    if "  " in line:
+        problems.append(f"{where}: more than one space in a row: {line!r}")
+    key, _, value = line.partition(" ")
+    if bad := bad_key(key):
+        problems.append(f"{where}: key {key!r} {bad}")
+    value = value.strip(" ")
+    if not value:
+        problems.append(f"{where}: key '{key}' has no value")
+        return "", ""
+    return key, value
+
+
+def read_table(path: str | os.PathLike) -> dict[str, str]:
+    """Read a "key value" file.
+
+    Raises:
+        SertlError: Naming the file and every line that is malformed, repeated or out of order.
+    """
+    scan = scan_table(path)
+    if scan.problems:
+        raise SertlError(listing(f"{path} is not a valid table", scan.problems))
+    return scan.table
+
+
+def write_table(path: str | os.PathLike, table: Mapping[str, str]) -> None:
+    """Write a "key value" file in C order, atomically.
+
+    Raises:
+        SertlError: If a key or value could not be read back.
+    """
+    lines = []
+    for key, value in sorted(table.items()):
+        if bad := bad_key(key):
+            raise SertlError(f"{path}: key {key!r} {bad}")
+        if (
+            not value
+            or value != value.strip(" ")
+            or any(blank in value for blank in ("  ", "\t", "\r", "\n"))
+            or any("\ud800" <= c <= "\udfff" for c in value)  # a file name that is not UTF-8
+        ):
+            raise SertlError(
+                f"{path}: the value of '{key}' is {value!r}; "
+                "expected UTF-8 words parted by one space"
+            )
+        lines.append(f"{key} {value}\n")
+    write_text(path, "".join(lines))
+
+
+def listing(head: str, problems: list[str], limit: int = 200) -> str:
+    """Join problems below a head line; a very long list is cut and the rest counted."""
+    lines = [f"{head}: {len(problems)} problem{'s'[: len(problems) != 1]}"]
+    lines += [f"  {problem}" for problem in problems[:limit]]
+    if len(problems) > limit:
+        lines.append(f"  … and {len(problems) - limit} more")
+    return "\n".join(lines)

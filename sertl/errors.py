@@ -1,0 +1,27 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""The one exception whose message is meant for the user, and its "did you mean"."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SertlError(Exception):
+    """Something a user can mend; the message names the file, line or id, and what to do.
+
+    Command-line scripts print the message alone and exit with status 1. Any other exception is a
+    bug in sertl and keeps its traceback.
+    """
+
+
+def unknown_name(what: str, name: object, known: Iterable[str]) -> SertlError:
+    """Build the error for a name that is not among the known ones, with the nearest valid one.
+
+    Args:
+        what: The kind of thing, e.g. "upstream".
+        name: What was asked for.
+        known: Every valid name.
+    """
+    names = sorted(str(k) for k in known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    return SertlError(f"unknown {what} '{name}'{hint} Known: {', '.join(names) or '(none)'}")

@@ -1,0 +1,124 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""What every model shares: hidden states from the arks or from a live upstream, one interface."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sertl.errors import SertlError, unknown_name
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a model is built for.
+
+    Attributes:
+        labels: Emotion classes in index order.
+        hidden_size: D of the hidden states.
+        layers: Indices of the hidden states that the model gets, L of them.
+        normalise: Layer-normalise the hidden states (dumped ones come normalised).
+        class_weights: Of the emotion loss, one per class (data_conf.class_weights), or None.
+        vad_range: Lowest and highest value of the corpus's V/A/D scale, if it has one.
+        vocab_size: Of the tokenizer, blank included; 0 without transcripts.
+    """
+
+    labels: list[str]
+    hidden_size: int
+    layers: list[int]
+    normalise: bool = False
+    class_weights: list[float] | None = None
+    vad_range: tuple[float, float] | None = None
+    vocab_size: int = 0
+
+
+class SERModel(nn.Module):
+    """Base of all models in this folder; a file's model is its class named `Model`.
+
+    Subclasses take `(spec, upstream, **model_conf)`, set `needs` and implement `forward` and
+    `predict`; they get hidden states from `self.hidden(batch)` and so work with either input.
+
+    Attributes:
+        needs: Fields of Batch that training reads beside the hidden states.
+    """
+
+    needs: tuple[str, ...] = ("emo",)
+
+    def __init__(self, spec: Spec, upstream: nn.Module | None = None):
+        super().__init__()
+        self.spec = spec
+        self.upstream = upstream
+
+    def hidden(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states of the batch, (B, L, T, D), and lens (B,)."""
+        if batch.feats is not None:
+            return batch.feats, batch.lens
+        states, lens = self.upstream(batch.wav, batch.wav_lens, layers=self.spec.layers)
+        hidden = torch.stack(states, dim=1)
+        if self.spec.normalise:
+            hidden = F.layer_norm(hidden, hidden.shape[-1:])
+        return hidden, lens
+
+    def predict(self, batch) -> dict[str, torch.Tensor]:
+        """Return any of: emo (B, C) logits, gender (B, 2), style (B, 4) logits, vad (B, 3)."""
+        raise NotImplementedError
+
+    def loss(self, outputs: dict[str, torch.Tensor], batch) -> tuple[torch.Tensor, dict]:
+        """Return the loss (a mean) and stats.
+
+        stats["weight"] is the weight behind the mean (see nn/losses.py); other stats are scalars
+        for the log, averaged with the same weight.
+        """
+        raise NotImplementedError
+
+    def forward(self, batch) -> tuple[torch.Tensor, dict]:
+        """Training: loss and stats. Override where training sees something else than prediction."""
+        return self.loss(self.predict(batch), batch)
+
+    def evaluate(self, batch) -> tuple[torch.Tensor, dict, dict[str, torch.Tensor]]:
+        """Dev: loss, stats and outputs in one pass."""
+        outputs = self.predict(batch)
+        return *self.loss(outputs, batch), outputs
+
+    def initialise(self, batches: Iterable) -> None:
+        """Called once before the first update with every training utterance, in batches.
+
+        For statistics of the training data that the model keeps as buffers.
+        """
+
+    def after_step(self, update: int, total: int) -> None:
+        """Called after each optimiser update, e.g. to move an EMA teacher."""
+
+    def insight(self) -> dict:
+        """JSON-serialisable facts about the trained model for the report, e.g. layer weights."""
+        return {}
+
+
+def known_models() -> list[str]:
+    """Names of the model files in this folder."""
+    package = importlib.import_module("sertl.models")
+    return [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base"]
+
+
+def build_model(name: str, spec: Spec, upstream: nn.Module | None, model_conf: dict) -> SERModel:
+    """Build sertl/models/<name>.py's Model.
+
+    Raises:
+        SertlError: Unknown model, unknown key in model_conf, or a value the model refuses.
+    """
+    if name not in known_models():
+        raise unknown_name("model", name, known_models())
+    model_class = importlib.import_module(f"sertl.models.{name}").Model
+    allowed = list(inspect.signature(model_class).parameters)[2:]
+    for key in model_conf:
+        if key not in allowed:
+            raise unknown_name(f"key in model_conf of model {name}:", key, allowed)
+    try:
+        return model_class(spec, upstream, **model_conf)
+    except (ValueError, TypeError) as error:
+        raise SertlError(f"model {name} with model_conf {model_conf}: {error}") from error

@@ -1,0 +1,143 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Probe: weighted layers, pooling, head. All baselines are settings of it.
+
+With mean pooling and no activation it is SUPERB's emotion head (Yang et al., Interspeech 2021):
+there a linear layer on every frame precedes the mean; as both are linear, the layer after the mean
+computes the same for a fraction of the cost.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from sertl.errors import SertlError, unknown_name
+from sertl.models.base import SERModel, Spec
+from sertl.nn.heads import Head
+from sertl.nn.layer_mix import LayerMix
+from sertl.nn.losses import ccc_loss, cross_entropy, rmse
+from sertl.nn.pooling import POOLINGS
+
+TASKS = ("emo", "vad")
+VAD_LOSSES = {"rmse": rmse, "ccc": ccc_loss}
+
+
+class Model(SERModel):
+    """Classify (and rate) an utterance from its pooled hidden states.
+
+    Args:
+        spec: See base.Spec.
+        upstream: For input `wav`, else None.
+        pooling: A name in nn.pooling.POOLINGS.
+        hidden: Width of the head's hidden layer; 0 for none.
+        activation: Of the hidden layer: none, relu, gelu, tanh.
+        dropout: Before the last layer.
+        standardise: Give each dimension of the pooled vector zero mean and unit variance over the
+            training utterances, as pooled before the first update. Pretrained encoders have a few
+            dimensions that dwarf the others; without this the small ones learn slowly and the
+            attention overfits.
+        tasks: emo (cross-entropy), vad (valence, arousal, dominance), or both, added 1 : 1.
+        vad_loss: rmse or ccc.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        upstream: nn.Module | None = None,
+        pooling: str = "mean",
+        hidden: int = 256,
+        activation: str = "none",
+        dropout: float = 0.0,
+        standardise: bool = False,
+        tasks: tuple[str, ...] = ("emo",),
+        vad_loss: str = "rmse",
+    ):
+        super().__init__(spec, upstream)
+        if pooling not in POOLINGS:
+            raise unknown_name("pooling", pooling, POOLINGS)
+        if vad_loss not in VAD_LOSSES:
+            raise unknown_name("vad_loss", vad_loss, VAD_LOSSES)
+        for task in tasks:
+            if task not in TASKS:
+                raise unknown_name("task", task, TASKS)
+        if "vad" in tasks and spec.vad_range is None:
+            raise ValueError("task vad needs a corpus with utt2vad and vad_range")
+        self.needs = tuple(tasks)
+        self.vad_loss = VAD_LOSSES[vad_loss]
+        self.mix = LayerMix(len(spec.layers))
+        self.pooling = POOLINGS[pooling](spec.hidden_size)
+        size = self.pooling.output_size
+        self.standardise = standardise
+        if standardise:
+            self.register_buffer("pooled_mean", torch.zeros(size))
+            self.register_buffer("pooled_std", torch.ones(size))
+        sizes = {"emo": len(spec.labels), "vad": 3}
+        self.heads = nn.ModuleDict(
+            {task: Head(size, sizes[task], hidden, activation, dropout) for task in tasks}
+        )
+        weights = None if spec.class_weights is None else torch.tensor(spec.class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)
+        if spec.vad_range is not None:
+            low, high = spec.vad_range
+            # The head works around 0 with unit slope; the corpus's scale is applied outside it.
+            self.vad_middle = (low + high) / 2
+            self.vad_half = (high - low) / 2
+
+    def pool(self, batch) -> torch.Tensor:
+        """(B, D') vectors, not standardised."""
+        hidden, lens = self.hidden(batch)
+        if not self.pooling.linear:
+            return self.pooling(self.mix(hidden), lens)
+        # Pool first: the sum over layers then costs nothing.
+        batch_size, num_layers = hidden.shape[:2]
+        vectors = self.pooling(hidden.flatten(0, 1), lens.repeat_interleave(num_layers))
+        return self.mix(vectors.unflatten(0, (batch_size, num_layers)))
+
+    def initialise(self, batches: Iterable) -> None:
+        """Take mean and deviation of the pooled vectors from the training utterances.
+
+        Raises:
+            SertlError: Naming the utterances whose hidden states are not finite.
+        """
+        if not self.standardise:
+            return
+        parts = []
+        for batch in batches:
+            parts.append(self.pool(batch).double())
+            finite = parts[-1].isfinite().all(dim=1)
+            broken = [utt for utt, ok in zip(batch.utt, finite.tolist(), strict=True) if not ok]
+            if broken:
+                raise SertlError(f"hidden states of {' '.join(broken)} are not finite")
+        vectors = torch.cat(parts)  # (N, D')
+        self.pooled_mean.copy_(vectors.mean(dim=0))
+        # A dimension that does not vary carries nothing; the floor keeps it at zero.
+        self.pooled_std.copy_(vectors.std(dim=0, correction=0).clamp_min(1e-5))
+
+    def predict(self, batch) -> dict[str, torch.Tensor]:
+        """Return emo (B, C) logits and / or vad (B, 3) in the corpus's scale."""
+        pooled = self.pool(batch)
+        if self.standardise:
+            pooled = (pooled - self.pooled_mean) / self.pooled_std
+        out = {task: head(pooled) for task, head in self.heads.items()}
+        if "vad" in out:
+            out["vad"] = self.vad_middle + self.vad_half * out["vad"]
+        return out
+
+    def loss(self, outputs: dict[str, torch.Tensor], batch) -> tuple[torch.Tensor, dict]:
+        """Sum of the tasks' losses."""
+        losses = {}
+        if "emo" in outputs:
+            losses["emo"] = cross_entropy(outputs["emo"], batch.emo, self.class_weights)
+        if "vad" in outputs:
+            losses["vad"] = self.vad_loss(outputs["vad"], batch.vad)
+        loss = sum(value for value, _ in losses.values())
+        stats = {f"loss_{task}": value.detach() for task, (value, _) in losses.items()}
+        # Both tasks count the same utterances unless labels are missing; emotion's weight leads.
+        stats["weight"] = next(iter(losses.values()))[1]
+        return loss, stats
+
+    def insight(self) -> dict:
+        """Weights of the layers, where there are several."""
+        if len(self.spec.layers) == 1:
+            return {}
+        return {"layer_weights": [round(w, 4) for w in self.mix.weights().tolist()]}

@@ -1,0 +1,69 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Utterance-level losses. Each ignores utterances without the label and says how many it counted.
+
+A loss returns (value, weight): the mean over what it counted and the sum of weights behind that
+mean. The training loop adds value * weight over micro-batches and processes and divides by the
+total weight, so cutting a batch into pieces changes nothing.
+"""
+
+import torch
+from torch.nn import functional as F
+
+
+def cross_entropy(
+    logits: torch.Tensor, target: torch.Tensor, class_weights: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy over the utterances that have a label.
+
+    Args:
+        logits: (B, C).
+        target: (B,) int64, -1 where the label is missing.
+        class_weights: (C,) or None.
+
+    Returns:
+        Weighted mean loss (0 if no utterance has a label) and the sum of weights, both scalars.
+    """
+    weight = torch.ones(logits.shape[1], device=logits.device)
+    if class_weights is not None:
+        weight = class_weights.to(logits.device)
+    total = F.cross_entropy(logits.float(), target, weight=weight, ignore_index=-1, reduction="sum")
+    present = target >= 0
+    count = (weight[target.clamp_min(0)] * present).sum()
+    return total / count.clamp_min(1e-12), count
+
+
+def rmse(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean over attributes of the root mean squared error over utterances.
+
+    Args:
+        pred: (B, A).
+        target: (B, A), NaN rows where missing; same unit as pred.
+
+    Source:
+        1e-7 inside the root keeps the gradient finite at a perfect prediction, as in the code of
+        Lashkarashvili et al., ICASSP 2024.
+    """
+    present = ~target.isnan().any(dim=1)
+    count = present.sum()
+    error = torch.where(present[:, None], pred.float() - target, 0.0).square().sum(dim=0)
+    value = (error / count.clamp_min(1) + 1e-7).sqrt().mean()
+    return value * (count > 0), count.float()
+
+
+def ccc_loss(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """1 - CCC, averaged over attributes; population statistics over the micro-batch.
+
+    Args:
+        pred: (B, A).
+        target: (B, A), NaN rows where missing.
+    """
+    present = ~target.isnan().any(dim=1)
+    count = present.sum()
+    x, y = pred.float()[present], target[present]  # (N, A)
+    if len(x) < 2:
+        return (pred * 0.0).sum(), count.float() * 0.0
+    dx, dy = x - x.mean(dim=0), y - y.mean(dim=0)
+    covariance = (dx * dy).mean(dim=0)
+    spread = dx.square().mean(dim=0) + dy.square().mean(dim=0)
+    ccc = 2 * covariance / (spread + (x.mean(dim=0) - y.mean(dim=0)).square() + 1e-7)
+    return (1 - ccc).mean(), count.float()

@@ -1,0 +1,112 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Pooling over time: (B, T, D) frames and their lengths -> (B, D') utterance vectors.
+
+Every pooling ignores padding whatever it holds (NaN included) and works for one frame. It says its
+output size in `output_size`, and in `linear` whether it is linear in the frames. A new pooling is a
+class here and a name in POOLINGS.
+"""
+
+import torch
+from torch import nn
+
+
+def frame_mask(lens: torch.Tensor, max_len: int) -> torch.Tensor:
+    """(B,) lengths -> (B, max_len) bool, True at real frames.
+
+    Raises:
+        ValueError: If a length is outside 1..max_len.
+    """
+    if lens.numel() and not (1 <= int(lens.min()) and int(lens.max()) <= max_len):
+        raise ValueError(f"lengths {lens.tolist()} outside 1..{max_len}")
+    return torch.arange(max_len, device=lens.device) < lens[:, None]
+
+
+class MeanPooling(nn.Module):
+    """Mean of the real frames."""
+
+    linear = True  # pooling a sum of layers is summing pooled layers
+
+    def __init__(self, input_size: int):
+        super().__init__()
+        self.output_size = input_size
+
+    def forward(self, feats: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """feats (B, T, D), lens (B,) -> (B, D)."""
+        mask = frame_mask(lens, feats.shape[1])
+        total = feats.masked_fill(~mask[:, :, None], 0.0).sum(dim=1)  # (B, D)
+        return total / lens[:, None]
+
+
+class StatPooling(nn.Module):
+    """Mean and standard deviation of the real frames (Snyder et al., ICASSP 2018)."""
+
+    linear = False
+
+    def __init__(self, input_size: int):
+        super().__init__()
+        self.output_size = 2 * input_size
+
+    def forward(self, feats: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """feats (B, T, D), lens (B,) -> (B, 2D), [mean; std]."""
+        mask = frame_mask(lens, feats.shape[1])
+        weights = mask / lens[:, None]  # (B, T)
+        return _weighted_stats(feats.masked_fill(~mask[:, :, None], 0.0), weights)
+
+
+class SelfAttentivePooling(nn.Module):
+    """Attention-weighted mean: e_t = v tanh(W h_t + b), softmax over the real frames."""
+
+    linear = False
+
+    def __init__(self, input_size: int, attention_size: int = 128):
+        super().__init__()
+        self.output_size = input_size
+        self.attention = nn.Sequential(
+            nn.Linear(input_size, attention_size),
+            nn.Tanh(),
+            nn.Linear(attention_size, 1, bias=False),
+        )
+
+    def weights(self, feats: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """feats (B, T, D) with finite padding, mask (B, T) -> (B, T), zero at padding."""
+        scores = self.attention(feats).squeeze(2).float()  # (B, T)
+        return torch.softmax(scores.masked_fill(~mask, float("-inf")), dim=1)
+
+    def forward(self, feats: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """feats (B, T, D), lens (B,) -> (B, D)."""
+        mask = frame_mask(lens, feats.shape[1])
+        feats = feats.masked_fill(~mask[:, :, None], 0.0)
+        return torch.einsum("bt,btd->bd", self.weights(feats, mask), feats.float())
+
+
+class StatAttentivePooling(SelfAttentivePooling):
+    """Attention-weighted mean and standard deviation (Okabe et al., Interspeech 2018).
+
+    Often called SAP, as is the mean-only kind: here that one is `self_attentive`.
+    """
+
+    def __init__(self, input_size: int, attention_size: int = 128):
+        super().__init__(input_size, attention_size)
+        self.output_size = 2 * input_size
+
+    def forward(self, feats: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """feats (B, T, D), lens (B,) -> (B, 2D), [mean; std]."""
+        mask = frame_mask(lens, feats.shape[1])
+        feats = feats.masked_fill(~mask[:, :, None], 0.0)
+        return _weighted_stats(feats.float(), self.weights(feats, mask))
+
+
+def _weighted_stats(feats: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    mean = torch.einsum("bt,btd->bd", weights, feats)
+    # Two passes: E[x^2] - E[x]^2 cancels badly in float32 where the mean is large.
+    var = torch.einsum("bt,btd->bd", weights, (feats - mean[:, None]).square())
+    # The floor keeps the square root's gradient finite where a dimension does not vary (T = 1).
+    return torch.cat([mean, var.clamp_min(1e-5).sqrt()], dim=1)
+
+
+POOLINGS = {
+    "mean": MeanPooling,
+    "stat": StatPooling,
+    "self_attentive": SelfAttentivePooling,
+    "stat_attentive": StatAttentivePooling,
+}

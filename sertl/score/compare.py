@@ -1,0 +1,233 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Compare experiments utterance by utterance: two in detail, or several in a table.
+
+Only exp/ folders are read, so the two may lie in different recipes or checkouts.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sertl.errors import SertlError
+from sertl.score import significance
+from sertl.score.runs import find_cells, read_phases, read_scores
+from sertl.score.sections import cost_numbers, span
+from sertl.score.significance import Comparison, Predictions, holm
+from sertl.score.summary import join, summarise
+from sertl.score.tables import NONE, Table, decimal, p_value, percent, spanned, with_std
+
+UNITS = {"utt": "utterances", "spk": "speakers"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment's scored set.
+
+    Attributes:
+        name: Last part of its path.
+        exp: Path.
+        summary: Of summary.summarise.
+        keys: (fold, utterance) of every prediction.
+        hashes: fold -> hash of the fold's lists.
+        labels: Classes in index order.
+        predictions: In the order of keys.
+    """
+
+    name: str
+    exp: Path
+    summary: dict
+    keys: list[tuple[int, str]]
+    hashes: dict[int, str]
+    labels: list[str]
+    predictions: Predictions
+
+
+def load_run(exp: str | Path, set_name: str) -> Run:
+    """Read an experiment's scores.
+
+    Raises:
+        SertlError: If it is not scored, or has no emotion output.
+    """
+    exp = Path(exp)
+    scores = read_scores(exp, set_name)
+    if not scores:
+        raise SertlError(f"{exp} holds no score_{set_name}.json; run stage 8 (score) first")
+    if any("emotion" not in score for score in scores.values()):
+        raise SertlError(f"{exp} predicts no emotion classes; paired tests are for UA and WA")
+    summary = summarise(scores)
+    used = {
+        s: [v for c, v in sorted(scores.items()) if c.seed == s and c.fold in summary["folds"]]
+        for s in summary["seeds"]
+    }
+    first = used[summary["seeds"][0]]
+    return Run(
+        name=exp.name,
+        exp=exp,
+        summary=summary,
+        keys=[(score["fold"], utt) for score in first for utt in score["utts"]["utt"]],
+        hashes={score["fold"]: score["protocol"]["fold_hash"] for score in first},
+        labels=first[0]["labels"],
+        predictions=join(used),
+    )
+
+
+def difference(a: Run, b: Run) -> str | None:
+    """Say why two runs were not scored on the same utterances and folds; None if they were."""
+    if a.labels != b.labels:
+        return f"other classes: {' '.join(a.labels)} and {' '.join(b.labels)}"
+    if a.hashes.keys() != b.hashes.keys():
+        return f"other folds: {sorted(a.hashes)} and {sorted(b.hashes)}"
+    for fold, fold_hash in a.hashes.items():
+        if b.hashes[fold] != fold_hash:
+            return f"other lists in fold {fold}: hash {fold_hash} and {b.hashes[fold]}"
+    if sorted(a.keys) != sorted(b.keys):
+        only = sorted(set(a.keys) ^ set(b.keys))
+        return f"{len(only)} utterances are in one of them only, e.g. {only[0][1]}"
+    return None
+
+
+def pair(a: Run, b: Run, intersect: bool = False) -> tuple[Predictions, Predictions]:
+    """Predictions of two runs, row by row of the same utterance.
+
+    Args:
+        a, b: The runs.
+        intersect: Take the utterances that both have, whatever their folds were.
+
+    Raises:
+        SertlError: If the runs were not scored alike and intersect is off; if there is no common
+            utterance; if a reference or the classes differ.
+    """
+    found = difference(a, b)
+    if found and (not intersect or a.labels != b.labels):
+        hint = "" if a.labels != b.labels else "\n--intersect compares what both have scored"
+        raise SertlError(f"{a.exp} and {b.exp} cannot be paired: {found}.{hint}")
+    by_fold = found is None
+    rows_a = {key if by_fold else key[1]: i for i, key in enumerate(a.keys)}
+    rows_b = {key if by_fold else key[1]: i for i, key in enumerate(b.keys)}
+    common = [key for key in rows_a if key in rows_b]
+    if not common:
+        raise SertlError(f"{a.exp} and {b.exp} have no utterance in common")
+    pair_a = _rows(a.predictions, [rows_a[key] for key in common])
+    pair_b = _rows(b.predictions, [rows_b[key] for key in common])
+    for i in np.flatnonzero(pair_a.ref != pair_b.ref)[:1]:
+        utt = common[i][1] if by_fold else common[i]
+        raise SertlError(
+            f"'{utt}' has the reference {a.labels[pair_a.ref[i]]} in {a.exp}, but "
+            f"{b.labels[pair_b.ref[i]]} in {b.exp}; they are of different label versions"
+        )
+    return pair_a, pair_b
+
+
+def compare_two(
+    a: Run, b: Run, unit: str = "utt", intersect: bool = False, metrics: tuple = ("ua", "wa")
+) -> list[Table]:
+    """Tables of the scores, their difference B - A with interval and p values, and of the folds."""
+    pair_a, pair_b = pair(a, b, intersect)
+    rows = []
+    for metric in metrics:
+        test = significance.compare(pair_b, pair_a, metric, unit)
+        intervals = [significance.intervals(p, unit)[metric] for p in (pair_a, pair_b)]
+        rows.append(
+            [
+                metric.upper(),
+                percent(test.b),
+                spanned(intervals[0]),
+                percent(test.a),
+                spanned(intervals[1]),
+                f"{100 * test.difference:+.2f}",
+                spanned(test.interval),
+                p_value(test.p_permutation),
+                p_value(test.p_bootstrap),
+            ]
+        )
+    header = ["pooled, per cent", "A", "A 95 %", "B", "B 95 %", "B − A", "B − A 95 %"]
+    notes = [
+        f"A: {a.exp}, {_seeds(a)}. B: {b.exp}, {_seeds(b)}.",
+        f"{len(pair_a.ref)} utterances of {len(np.unique(pair_a.spk))} speakers, paired; seeds are "
+        f"averaged within each system; {UNITS[unit]} are resampled.",
+        "p: two-sided; approximate randomisation swaps the two systems' answers, bootstrap draws "
+        "the difference again. Neither says whether another training (seed) would differ.",
+    ]
+    notes += [f"{run.exp}: INCOMPLETE, {w}." for run in (a, b) for w in run.summary["warnings"]]
+    if found := difference(a, b):
+        notes.append(f"ONLY COMMON UTTERANCES, the runs were not scored alike: {found}.")
+    pooled = Table("", [*header, "p (randomisation)", "p (bootstrap)"], rows, notes)
+    return [pooled] if found else [pooled, fold_differences(a, b)]
+
+
+def fold_differences(a: Run, b: Run) -> Table:
+    """UA of every fold, mean over seeds."""
+    rows, wins = [], 0
+    ua_a, ua_b = a.summary["metrics"]["ua"], b.summary["metrics"]["ua"]
+    for fold, group in a.summary["groups"].items():
+        left, right = ua_a["per_fold"][fold]["mean"], ua_b["per_fold"][fold]["mean"]
+        wins += right > left
+        rows.append([fold, group, percent(left), percent(right), f"{100 * (right - left):+.2f}"])
+    note = f"B is better in {wins} of {len(rows)} folds."
+    return Table(
+        "UA of each fold, per cent", ["fold", "leaves out", "A", "B", "B − A"], rows, [note]
+    )
+
+
+def compare_table(exps: list[str | Path], set_name: str, unit: str = "utt") -> Table:
+    """One row per experiment, with a paired test of each against the first."""
+    runs = [load_run(exp, set_name) for exp in exps]
+    first = runs[0]
+    tests: dict[int, Comparison] = {}
+    apart = {}
+    for i, run in enumerate(runs[1:], start=1):
+        if found := difference(first, run):
+            apart[i] = found
+        else:
+            paired = pair(first, run)
+            tests[i] = significance.compare(paired[1], paired[0], "ua", unit)
+    adjusted = dict(zip(tests, holm([t.p_permutation for t in tests.values()]), strict=True))
+    rows = [
+        _row(run, unit, tests.get(i), adjusted.get(i), "reference" if i == 0 else NONE)
+        for i, run in enumerate(runs)
+    ]
+    header = ["experiment", "seeds", "folds", "UA", "UA 95 %", "WA", "WA 95 %", "UA over folds"]
+    header += ["UA − first", "95 %", "p", "p (Holm)", "parameters trained", "s per epoch", "GiB"]
+    notes = [
+        f"Per cent; predictions of all folds pooled, mean over seeds; intervals and tests on "
+        f"{UNITS[unit]}. p: paired approximate randomisation test of UA against the first row; "
+        "Holm: corrected for the number of rows. Cost: phase + phase, mean time, largest memory.",
+    ]
+    notes += [f"{runs[i].name} is not tested: {found}." for i, found in apart.items()]
+    notes += [f"{run.name}: INCOMPLETE, {w}." for run in runs for w in run.summary["warnings"]]
+    card = first.summary
+    caption = f"{card['set']} set, {card['n']} utterances, {card['num_folds']} folds"
+    return Table(caption, header, rows, notes)
+
+
+def _row(
+    run: Run, unit: str, test: Comparison | None, adjusted: float | None, without: str
+) -> list[str]:
+    metrics = run.summary["metrics"]
+    folds = metrics["ua"]["over_folds"]
+    costs = cost_numbers(read_phases(run.exp, find_cells(run.exp)))
+    seconds = [c["seconds_per_epoch"] for c in costs.values()]
+    memory = [c["peak_rss_gib"] for c in costs.values() if c["peak_rss_gib"] is not None]
+    words = [run.name, str(len(run.summary["seeds"])), str(len(run.summary["folds"]))]
+    for name in ("ua", "wa"):
+        pooled = metrics[name]["pooled"]
+        words += [percent(pooled["mean"]), spanned(pooled[f"interval_{unit}"])]
+    words.append(with_std(folds["mean"], folds["std_folds"]))
+    if test is None:
+        words += [without, NONE, NONE, NONE]
+    else:
+        words += [f"{100 * test.difference:+.2f}", spanned(test.interval)]
+        words += [p_value(test.p_permutation), p_value(adjusted)]
+    trained = " + ".join(span(c["params_trained"]) for c in costs.values())
+    times = " + ".join(decimal(s, 2) for s in seconds)
+    return [*words, trained or NONE, times or NONE, decimal(max(memory, default=None), 2)]
+
+
+def _rows(p: Predictions, rows: list[int]) -> Predictions:
+    return Predictions(p.ref[rows], p.hyp[:, rows], p.spk[rows], p.num_classes)
+
+
+def _seeds(run: Run) -> str:
+    seeds = run.summary["seeds"]
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(str(s) for s in seeds)}"

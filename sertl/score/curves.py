@@ -1,0 +1,150 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Figures of the training: learning curves, health of the targets, layer weights."""
+
+import math
+from collections.abc import Callable
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+
+from sertl.score.plots import BLUE, GREY, INK, figure, plain, to_png
+from sertl.score.runs import PhaseRun
+
+DEV_SCORES = (("ua", "dev UA, per cent", 100), ("ccc", "dev mean CCC", 1), ("loss", "dev loss", 1))
+_NOT_STATS = {"kind", "epoch", "update", "sec", "data_wait_sec", "best"}
+_MAX_HEALTH = 12  # panels
+
+
+def learning_curves(runs: list[PhaseRun]) -> bytes | None:
+    """Training loss and dev score of one phase by epoch, a line per fold and seed; None if no log.
+
+    The dev panel shows the first of UA, mean CCC and loss that was logged; the selected epoch is
+    marked. Without a dev set there is only the left panel.
+    """
+    logged = [p for p in runs if any(e["kind"] == "train" for e in p.log)]
+    if not logged:
+        return None
+    dev = [e for p in logged for e in p.log if e["kind"] == "dev"]
+    score = next((s for s in DEV_SCORES if any(s[0] in e for e in dev)), None)
+    fig = figure(11.0 if score else 6.2, 3.3)
+    panels = np.atleast_1d(fig.subplots(1, 2 if score else 1))
+    plain(panels[0], "Training", "epoch", "training loss")
+    _lines(panels[0], logged, lambda p: by_epoch(p.log, "train", "loss"))
+    if score:
+        name, title, scale = score
+        plain(panels[1], "Development set (dot: selected epoch)", "epoch", title)
+        _lines(panels[1], logged, lambda p: scaled(by_epoch(p.log, "dev", name), scale), mark=True)
+    handles, names = panels[0].get_legend_handles_labels()
+    unique = dict(zip(names[::-1], handles[::-1], strict=True))  # the first of each name
+    unique = {name: unique[name] for name in dict.fromkeys(names)}
+    fig.legend(
+        unique.values(),
+        unique.keys(),
+        loc="outside right center",
+        fontsize=8,
+        frameon=False,
+        ncols=1 if len(unique) <= 15 else 2,
+    )
+    return to_png(fig)
+
+
+def health(runs: list[PhaseRun]) -> bytes | None:
+    """Every number of the log's `health` entries, one panel each; None if there is none."""
+    logged = [p for p in runs if any(e["kind"] == "health" for e in p.log)]
+    entries = [e for p in logged for e in p.log if e["kind"] == "health"]
+    stats = dict.fromkeys(
+        key
+        for e in entries
+        for key, value in e.items()
+        if key not in _NOT_STATS and isinstance(value, (int, float))
+    )
+    stats = list(stats)[:_MAX_HEALTH]
+    if not stats:
+        return None
+    step = "update" if any("update" in e for e in entries) else "epoch"
+    columns = min(3, len(stats))
+    lines = math.ceil(len(stats) / columns)
+    fig = figure(3.7 * columns, 2.5 * lines)
+    panels = fig.subplots(lines, columns, squeeze=False).ravel()
+    for axes, stat in zip(panels, stats, strict=False):
+        plain(axes, stat.replace("_", " "), step, "")
+        _lines(axes, logged, lambda p, s=stat: by_epoch(p.log, "health", s, step))
+    for axes in panels[len(stats) :]:
+        axes.set_visible(False)
+    return to_png(fig)
+
+
+def layer_weights(runs: list[PhaseRun]) -> bytes | None:
+    """Learned weight of each hidden state, mean and range over folds and seeds.
+
+    None if the phase weighs no layers, or has but one.
+    """
+    found = [p for p in runs if len(p.run.get("layer_weights") or []) > 1]
+    if not found:
+        return None
+    layers = found[0].run.get("layers") or list(range(len(found[0].run["layer_weights"])))
+    weights = [p.run["layer_weights"] for p in found]
+    if any(len(row) != len(layers) for row in weights):  # not one weight per dumped layer
+        layers = list(range(len(weights[0])))
+        weights = [row for row in weights if len(row) == len(layers)]
+    table = np.array(weights)  # (runs, L)
+    mean = table.mean(axis=0)
+    fig = figure(min(12.0, max(4.6, 2.4 + 0.36 * len(layers))), 3.0)
+    axes = fig.subplots()
+    plain(axes, "Layer weights (bar: mean, line: range)", "hidden state", "weight")
+    places = range(len(layers))
+    axes.bar(places, mean, 0.7, color=BLUE)
+    axes.vlines(places, table.min(axis=0), table.max(axis=0), color=INK, linewidth=1.2)
+    axes.axhline(1 / len(layers), color=GREY, linestyle="--", linewidth=1, zorder=0)
+    axes.text(
+        len(layers) - 0.45, 1 / len(layers), " uniform", fontsize=8, color="#6B7280", va="center"
+    )
+    axes.set_xticks(places, [str(layer) for layer in layers])
+    axes.set_ylim(bottom=0)
+    return to_png(fig)
+
+
+def by_epoch(log: list[dict], kind: str, stat: str, step: str = "epoch") -> dict[float, float]:
+    """Mean of a number over the entries of each epoch (several a epoch, if logged by update)."""
+    values: dict[float, list[float]] = {}
+    for entry in log:
+        value = entry.get(stat)
+        if entry["kind"] == kind and isinstance(value, (int, float)) and math.isfinite(value):
+            values.setdefault(entry.get(step, entry.get("epoch", 0)), []).append(value)
+    return {x: sum(found) / len(found) for x, found in sorted(values.items())}
+
+
+def scaled(values: dict[float, float], factor: float) -> dict[float, float]:
+    """Every value times factor."""
+    return {x: factor * value for x, value in values.items()}
+
+
+def _lines(
+    axes: Axes, runs: list[PhaseRun], series: Callable[[PhaseRun], dict], mark: bool = False
+) -> None:
+    """One line per run: colour by fold, the first seed strong and the others faint."""
+    folds = sorted({p.cell.fold for p in runs})
+    first_seed = min(p.cell.seed for p in runs)
+    palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(folds)))
+    for p in runs:
+        points = series(p)
+        if not points:
+            continue
+        strong = p.cell.seed == first_seed
+        colour = palette[folds.index(p.cell.fold)]
+        axes.plot(
+            points.keys(),
+            points.values(),
+            color=colour,
+            linewidth=1.4 if strong else 0.8,
+            alpha=1.0 if strong else 0.45,
+            marker="o" if len(points) == 1 else None,
+            markersize=3,
+            label=f"fold {p.cell.fold}",
+        )
+        chosen = (p.run.get("selected") or {}).get("epoch")
+        if mark and chosen in points:
+            axes.plot(chosen, points[chosen], "o", color=colour, markersize=5 if strong else 3)
+    axes.grid(axis="y", color="#E5E7EB", linewidth=0.8)
+    axes.set_axisbelow(True)

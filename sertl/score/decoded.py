@@ -1,0 +1,153 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Read what stage 7 wrote for one fold and seed, beside the references it belongs to."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from sertl.data.datadir import DataDir, read_data_dir
+from sertl.data.folds import read_protocol
+from sertl.errors import SertlError
+from sertl.fingerprint import require_done
+
+KINDS = ("emo", "gender", "style", "vad", "text")
+INFO = "decode.json"
+_SHOWN = 5  # ids named in an error
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Hypotheses and references of one set of one fold and seed.
+
+    Attributes:
+        folder: decode_<set>/.
+        info: Content of decode.json: data_dir, fold, seed, set.
+        data: The data directory named there, with the references.
+        protocol: protocol.json of its fold.
+        labels: Emotion classes in index order; [] if the model has no emotion output.
+        hyps: kind of KINDS -> utterance -> value, for the kinds that the model has.
+        inputs: Hash of every file read, by its part: "decode", "references", "protocol".
+    """
+
+    folder: Path
+    info: dict
+    data: DataDir
+    protocol: dict
+    labels: list[str]
+    hyps: dict[str, dict[str, str]]
+    inputs: dict[str, str]
+
+
+def read_decoded(folder: str | Path) -> Decoded:
+    """Read decode_<set>/ and the data directory it was decoded from.
+
+    Raises:
+        SertlError: If decoding is unfinished, a file is malformed, or the utterances or labels are
+            not exactly those of the data directory.
+    """
+    folder = Path(folder)
+    require_done(folder, "stage 7 (decode)")
+    info = read_info(folder)
+    data_dir = Path(info["data_dir"])
+    if not data_dir.is_dir():
+        raise SertlError(
+            f"{folder / INFO} names the data directory {data_dir}, which is not in {Path.cwd()}; "
+            "run from the recipe's folder, or stage 2 if it was deleted"
+        )
+    data = read_data_dir(data_dir)
+    hyps = {kind: read_hyp(folder / f"hyp_{kind}") for kind in KINDS if has_hyp(folder, kind)}
+    if not hyps:
+        raise SertlError(f"{folder} holds no hyp_* file; run stage 7 (decode) with --redo")
+    for kind, hyp in hyps.items():
+        _check_ids(folder / f"hyp_{kind}", hyp, data)
+    labels = _read_labels(folder, data, hyps["emo"]) if "emo" in hyps else []
+    return Decoded(folder, info, data, read_protocol(data_dir.parent), labels, hyps, hashes(folder))
+
+
+def has_hyp(folder: Path, kind: str) -> bool:
+    """Whether the model has an output of this kind."""
+    return (folder / f"hyp_{kind}").is_file()
+
+
+def read_info(folder: Path) -> dict:
+    """Read decode.json and check its keys."""
+    path = folder / INFO
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SertlError(f"{path} is missing; run stage 7 (decode) with --redo") from error
+    except json.JSONDecodeError as error:
+        raise SertlError(f"{path}: not valid JSON ({error}); run stage 7 with --redo") from error
+    missing = {"data_dir", "fold", "seed", "set"} - info.keys()
+    if missing:
+        raise SertlError(f"{path} lacks {', '.join(sorted(missing))}; run stage 7 with --redo")
+    return info
+
+
+def read_hyp(path: Path) -> dict[str, str]:
+    """Read "utt value" lines; unlike in other tables, a value may be empty (nothing recognised)."""
+    table: dict[str, str] = {}
+    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    for number, line in enumerate(lines, start=1):
+        utt, _, value = line.partition(" ")
+        if not utt:
+            raise SertlError(f"{path}:{number}: expected 'utt value', found {line!r}")
+        if utt in table:
+            raise SertlError(f"{path}:{number}: repeated utterance '{utt}'")
+        table[utt] = value.strip()
+    return table
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Hash of what a score is made from, to tell later whether it still belongs to it."""
+    data_dir = Path(read_info(folder)["data_dir"])
+    used = [folder / "labels", *(folder / f"hyp_{kind}" for kind in KINDS)]
+    return {
+        "decode": _hash([path for path in used if path.is_file()]),
+        "references": _hash(sorted(path for path in data_dir.iterdir() if path.is_file())),
+        "protocol": _hash([data_dir.parent / "protocol.json"]),
+    }
+
+
+def _hash(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def _check_ids(path: Path, hyp: dict[str, str], data: DataDir) -> None:
+    missing = [utt for utt in data.utts if utt not in hyp]
+    extra = [utt for utt in hyp if utt not in data.utts]
+    if missing or extra:
+        lines = [
+            f"\n  {what} ({len(ids)}): {' '.join(ids[:_SHOWN])}{' …' if len(ids) > _SHOWN else ''}"
+            for what, ids in (("missing", missing), ("extra", extra))
+            if ids
+        ]
+        raise SertlError(
+            f"{path} and {data.path} do not hold the same utterances:{''.join(lines)}\n"
+            "The data changed after decoding; run stage 7 (decode) with --redo"
+        )
+
+
+def _read_labels(folder: Path, data: DataDir, hyp: dict[str, str]) -> list[str]:
+    path = folder / "labels"
+    if not path.is_file():
+        raise SertlError(f"{path} is missing; run stage 7 (decode) with --redo")
+    labels = path.read_text(encoding="utf-8").split()
+    if labels != data.labels:
+        raise SertlError(
+            f"{path} lists the classes {' '.join(labels)}, but {data.path / 'labels'} "
+            f"{' '.join(data.labels) or '(none)'}; model and references are of different tasks"
+        )
+    for utt, label in hyp.items():
+        if label not in labels:
+            raise SertlError(
+                f"{folder / 'hyp_emo'}: '{utt}' has the unknown label '{label}', "
+                f"expected one of {' '.join(labels)}"
+            )
+    return labels

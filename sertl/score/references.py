@@ -1,0 +1,103 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Published numbers to print beside ours, from conf/reference_results.yaml."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import yaml
+
+from sertl.errors import SertlError, unknown_name
+
+TAGS = {
+    "PAPER": "stated by the paper itself",
+    "PAPER~": "attributed to the paper by a secondary account, not confirmed in its text",
+    "CODE": "from public code or its result table, not a claim of a paper",
+}
+NO_PROTOCOL = "-"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published result; the keys are explained in conf/reference_results.yaml.
+
+    Attributes:
+        near: Our protocol beside which it may be set, "-" for none.
+        ua, wa, f1, wer: Per cent.
+        why: What keeps it from being comparable.
+    """
+
+    id: str
+    method: str
+    folds: str
+    dev: str
+    near: str
+    tag: str
+    cite: str
+    upstream: str = ""
+    ua: float | None = None
+    wa: float | None = None
+    f1: float | None = None
+    wer: float | None = None
+    ua_by_fold: tuple[float, ...] | None = None
+    why: str = ""
+
+
+def load_references(path: str | Path) -> dict[str, list[Published]]:
+    """Read every corpus of the file.
+
+    Raises:
+        SertlError: Missing file, unknown or missing key, unknown tag, repeated id, no number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SertlError(f"{path}: no such file; --reference names the published results")
+    try:
+        documents = [d for d in yaml.safe_load_all(path.read_text(encoding="utf-8")) if d]
+    except yaml.YAMLError as error:
+        raise SertlError(f"{path}: not valid YAML: {error}") from error
+    found: dict[str, list[Published]] = {}
+    for document in documents:
+        if not isinstance(document, dict) or set(document) != {"corpus", "results"}:
+            raise SertlError(f"{path}: each document needs the keys corpus and results, only")
+        rows = [_row(path, row) for row in document["results"]]
+        found.setdefault(document["corpus"], []).extend(rows)
+    ids = [row.id for rows in found.values() for row in rows]
+    repeated = sorted({i for i in ids if ids.count(i) > 1})
+    if repeated:
+        raise SertlError(f"{path}: repeated id {', '.join(repeated)}")
+    return found
+
+
+def corpus_key(corpus: str, policy: str) -> str:
+    """Name of a corpus under a label policy: iemocap under 4class is iemocap4.
+
+    The policy `default`, of a corpus that has only one, adds nothing.
+    """
+    return corpus if policy == "default" else corpus + policy.replace("class", "", 1)
+
+
+def group_by_near(rows: list[Published], protocol: str) -> list[tuple[str, list[Published]]]:
+    """Rows by the protocol they may be set beside: ours first, then others, "-" last.
+
+    Within a group the order of the file is kept; nothing is ranked.
+    """
+    others = sorted({row.near for row in rows} - {protocol, NO_PROTOCOL})
+    groups = [(near, [r for r in rows if r.near == near]) for near in [protocol, *others, "-"]]
+    return [(near, group) for near, group in groups if group]
+
+
+def _row(path: Path, row: dict) -> Published:
+    known = {f.name for f in fields(Published)}
+    name = row.get("id", "?")
+    for key in row:
+        if key not in known:
+            raise SertlError(f"{path}: {name}: {unknown_name('key', key, known)}")
+    needed = {"id", "method", "folds", "dev", "near", "tag", "cite"}
+    missing = needed - row.keys()
+    if missing:
+        raise SertlError(f"{path}: {name} lacks {', '.join(sorted(missing))}")
+    if row["tag"] not in TAGS:
+        raise SertlError(f"{path}: {name}: {unknown_name('tag', row['tag'], TAGS)}")
+    if not {"ua", "wa", "f1", "wer"} & row.keys():
+        raise SertlError(f"{path}: {name} has no number: expected ua, wa, f1 or wer in per cent")
+    return Published(**{**row, "ua_by_fold": tuple(row.get("ua_by_fold") or ()) or None})

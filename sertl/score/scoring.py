@@ -1,0 +1,186 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Stage 8: the scores of one set of one fold and seed, as score_<set>.json.
+
+The file also keeps reference and prediction of every utterance, so that pooling, intervals and
+paired tests need nothing but the exp/ folder.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from sertl.atomic import write_json
+from sertl.data.validate import STYLES
+from sertl.errors import SertlError
+from sertl.score import metrics
+from sertl.score.decoded import Decoded, read_decoded, read_info
+from sertl.score.runs import Cell, find_cells, read_json
+
+logger = logging.getLogger(__name__)
+
+ATTRIBUTES = ("valence", "arousal", "dominance")
+VERSION = 1  # of the file's content; another one is scored again
+
+
+def score_experiment(
+    exp: str | Path, set_name: str, folds: list[int], seeds: list[int], redo: bool = False
+) -> dict[Cell, dict]:
+    """Score every fold and seed of exp/<tag> that is asked for (all, where a list is empty).
+
+    What is already scored from the same files is not scored again, unless redo; what was scored
+    from other files is scored anew, with a line in the log.
+
+    Returns:
+        Scores by cell; empty if the protocol has no such set (`fixed` has no dev set).
+
+    Raises:
+        SertlError: If a fold is not decoded, or its files do not fit together.
+    """
+    scores, kept = {}, 0
+    for cell in find_cells(exp, folds, seeds):
+        folder = cell.folder / f"decode_{set_name}"
+        if set_name == "dev" and not folder.exists() and _protocol_lacks_dev(cell):
+            logger.info("%s: its protocol has no dev set, nothing to score", cell.folder)
+            continue
+        decoded = read_decoded(folder)
+        found = (decoded.info["seed"], decoded.info["fold"], decoded.info["set"])
+        if found != (cell.seed, cell.fold, set_name):
+            raise SertlError(
+                f"{folder}/decode.json is of seed, fold, set {found}; was the folder copied?"
+            )
+        out = cell.folder / f"score_{set_name}.json"
+        if out.is_file() and not redo:
+            old = read_json(out)
+            if old.get("version") == VERSION and old["inputs"] == decoded.inputs:
+                scores[cell] = old
+                kept += 1
+                continue
+            logger.info("%s: made from other files, scoring again", out)
+        scores[cell] = score(decoded)
+        write_json(out, scores[cell])
+    new = len(scores) - kept
+    logger.info(
+        "%s, %s: %d folds scored, %d scored before from the same files", exp, set_name, new, kept
+    )
+    return scores
+
+
+def score(decoded: Decoded) -> dict:
+    """Score one set.
+
+    Returns:
+        version, inputs, set, fold, seed, labels, protocol, n, num_speakers; and, for each output
+        that has references, emotion, gender, style (metrics.class_scores), vad (n, ccc, rmse by
+        attribute and their mean), text (metrics.word_errors); `utts` holds columns of equal
+        length: utt, spk, dur_sec, ref and hyp (class indices), vad_ref, vad_hyp.
+
+    Raises:
+        SertlError: If no output has a reference, or an emotion reference is missing.
+    """
+    utts = list(decoded.data.utts.values())
+    result = {
+        "version": VERSION,
+        "inputs": decoded.inputs,
+        "set": decoded.info["set"],
+        "fold": decoded.info["fold"],
+        "seed": decoded.info["seed"],
+        "labels": decoded.labels,
+        "protocol": decoded.protocol,
+        "n": len(utts),
+        "num_speakers": len({u.spk for u in utts}),
+    }
+    columns = {
+        "utt": [u.utt for u in utts],
+        "spk": [u.spk for u in utts],
+        "dur_sec": [u.dur_sec for u in utts],
+    }
+    if "emo" in decoded.hyps:
+        unlabelled = [u.utt for u in utts if u.emo is None]
+        if unlabelled:
+            raise SertlError(f"{decoded.data.path}/utt2emo: no reference for '{unlabelled[0]}'")
+        index = {label: i for i, label in enumerate(decoded.labels)}
+        columns["ref"] = [index[u.emo] for u in utts]
+        columns["hyp"] = [index[decoded.hyps["emo"][u.utt]] for u in utts]
+        confusion = metrics.confusion_matrix(columns["ref"], columns["hyp"], len(index))
+        result["emotion"] = metrics.class_scores(confusion, decoded.labels)
+    for kind, known in (("gender", ("f", "m")), ("style", STYLES)):
+        rated = [u for u in utts if getattr(u, kind) is not None]
+        if kind in decoded.hyps and rated:
+            result[kind] = _score_classes(decoded, kind, known, rated)
+    rated = [u for u in utts if u.vad is not None]
+    if "vad" in decoded.hyps and rated:
+        hyp = {u.utt: _attributes(decoded, u.utt) for u in utts}
+        columns["vad_ref"] = [None if u.vad is None else list(u.vad) for u in utts]
+        columns["vad_hyp"] = [hyp[u.utt] for u in utts]
+        pred = np.array([hyp[u.utt] for u in rated])
+        result["vad"] = attribute_scores(pred, np.array([u.vad for u in rated]))
+    spoken = [u for u in utts if u.text]
+    if "text" in decoded.hyps and spoken:
+        hyps = [decoded.hyps["text"][u.utt] for u in spoken]
+        result["text"] = metrics.word_errors([u.text for u in spoken], hyps)
+    if not {"emotion", "gender", "style", "vad", "text"} & result.keys():
+        raise SertlError(
+            f"{decoded.folder} predicts {', '.join(decoded.hyps)}, but {decoded.data.path} has no "
+            "reference for any of it"
+        )
+    return {**result, "utts": columns}
+
+
+def attribute_scores(pred: np.ndarray, ref: np.ndarray) -> dict:
+    """CCC and RMSE of valence, arousal and dominance, and their means.
+
+    Args:
+        pred: (N, 3) on the corpus's own scale.
+        ref: (N, 3).
+
+    Returns:
+        n, ccc and rmse: {attribute or "mean": value}. A CCC that is undefined (one utterance, or a
+        constant predicted for a constant) is None, and so is the mean of such.
+    """
+    scores = {"n": len(ref), "ccc": {}, "rmse": {}}
+    for i, name in enumerate(ATTRIBUTES):
+        try:
+            scores["ccc"][name] = metrics.ccc(pred[:, i], ref[:, i])
+        except ValueError:
+            scores["ccc"][name] = None
+        scores["rmse"][name] = metrics.rmse(pred[:, i], ref[:, i])
+    for values in (scores["ccc"], scores["rmse"]):
+        undefined = any(value is None for value in values.values())
+        values["mean"] = None if undefined else float(np.mean(list(values.values())))
+    return scores
+
+
+def _score_classes(decoded: Decoded, kind: str, known: tuple[str, ...], rated: list) -> dict:
+    """Gender or style, over the utterances that have a reference."""
+    index = {label: i for i, label in enumerate(known)}
+    hyps = decoded.hyps[kind]
+    for u in rated:
+        if hyps[u.utt] not in index:
+            raise SertlError(
+                f"{decoded.folder}/hyp_{kind}: '{u.utt}' has '{hyps[u.utt]}', "
+                f"expected one of {' '.join(known)}"
+            )
+    ref = np.array([index[getattr(u, kind)] for u in rated])
+    hyp = np.array([index[hyps[u.utt]] for u in rated])
+    return metrics.class_scores(metrics.confusion_matrix(ref, hyp, len(known)), list(known))
+
+
+def _attributes(decoded: Decoded, utt: str) -> list[float]:
+    text = decoded.hyps["vad"][utt]
+    try:
+        values = [float(word) for word in text.split()]
+    except ValueError:
+        values = []
+    if len(values) != 3 or not np.isfinite(values).all():
+        raise SertlError(
+            f"{decoded.folder}/hyp_vad: '{utt}' has {text!r}, expected three numbers: "
+            "valence arousal dominance"
+        )
+    return values
+
+
+def _protocol_lacks_dev(cell: Cell) -> bool:
+    """Whether the fold was made without a dev set, told from where its test set lies."""
+    test = cell.folder / "decode_test"
+    return test.is_dir() and not (Path(read_info(test)["data_dir"]).parent / "dev").is_dir()

@@ -1,0 +1,123 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Saving what was trained, loading it strictly, and the state that makes a resume exact.
+
+A checkpoint holds tensors, numbers and strings only, and of a frozen upstream nothing: its hash.
+"""
+
+import logging
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from sertl.atomic import replacing
+from sertl.errors import SertlError
+
+logger = logging.getLogger(__name__)
+
+
+def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """All tensors of the model except those of the upstream that do not train."""
+    trainable = {n for n, p in model.named_parameters() if p.requires_grad}
+    return {
+        name: tensor.detach().cpu().clone()
+        for name, tensor in model.state_dict().items()
+        if not name.startswith("upstream.") or name in trainable
+    }
+
+
+def save(path: str | Path, value: dict) -> None:
+    """torch.save under a temporary name, then rename."""
+    with replacing(path) as temporary:
+        torch.save(value, temporary)
+
+
+def load(path: str | Path) -> dict:
+    """Load a checkpoint of ours.
+
+    Raises:
+        SertlError: If it is missing or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SertlError(f"{path}: no such checkpoint; run the phase that makes it first")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen types for a damaged file
+        raise SertlError(f"{path}: damaged checkpoint ({error}); train the phase anew") from error
+
+
+def load_trained(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
+    """Load trained_state into the same model; every tensor must be there and fit.
+
+    Raises:
+        SertlError: Naming missing, unexpected and misshapen tensors.
+    """
+    own = model.state_dict()
+    expected = trained_state(model).keys()
+    missing = sorted(expected - state.keys())
+    extra = sorted(state.keys() - own.keys())
+    shapes = [n for n in state.keys() & own.keys() if state[n].shape != own[n].shape]
+    if missing or extra or shapes:
+        raise SertlError(
+            f"{source} does not fit the model: missing {missing[:5]}, unexpected {extra[:5]}, "
+            f"other shapes {shapes[:5]}"
+        )
+    model.load_state_dict(state, strict=False)  # a frozen upstream has its own source
+
+
+def init_from(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> dict[str, int]:
+    """Start a phase from an earlier one: load what both have, and say what was not.
+
+    Returns:
+        Number of tensors loaded, created (only here) and dropped (only there).
+
+    Raises:
+        SertlError: If nothing was loaded, or a tensor of the same name has another shape.
+    """
+    own = model.state_dict()
+    shared = state.keys() & own.keys()
+    shapes = [
+        f"{n} {tuple(state[n].shape)} -> {tuple(own[n].shape)}"
+        for n in shared
+        if state[n].shape != own[n].shape
+    ]
+    if shapes:
+        raise SertlError(f"init from {source}: shapes differ: {sorted(shapes)[:5]}")
+    if not shared:
+        raise SertlError(
+            f"init from {source} would load nothing: it holds {sorted(state)[:5]} …, "
+            f"the model {sorted(own)[:5]} …"
+        )
+    model.load_state_dict({n: state[n] for n in shared}, strict=False)
+    fresh = [n for n in trained_state(model) if n not in shared]
+    counts = {"loaded": len(shared), "created": len(fresh), "dropped": len(state.keys() - shared)}
+    logger.info("init from %s: %s", source, counts)
+    return counts
+
+
+def random_state() -> dict:
+    """State of every global generator, as tensors and plain values."""
+    version, internal, gauss = random.getstate()
+    name, keys, pos, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    state = {
+        "python": [version, list(internal), gauss],
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), pos, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: dict) -> None:
+    """Undo random_state."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, pos, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), pos, has_gauss, cached))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,285 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""The training loop of every method and phase.
+
+An update adds up loss * weight over its micro-batches and over all processes and divides the
+gradient by the total weight: however a batch is cut, the update is the same. Everything random
+follows from the seed and the epoch, so a run that was killed goes on as if it had not been.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sertl.data.batching import cut_by_duration, epoch_batches, ordered_batches
+from sertl.data.dataset import Batch, UttDataset, prefetch
+from sertl.errors import SertlError, unknown_name
+from sertl.models.base import SERModel
+from sertl.train import checkpoint, distributed
+from sertl.train.evaluate import evaluate
+from sertl.train.optim import build_optimizer, set_lr
+from sertl.train.record import Record
+
+logger = logging.getLogger(__name__)
+
+AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+SELECT = {"dev_ua": "ua", "dev_wa": "wa", "dev_ccc": "ccc", "dev_loss": "loss", "last": None}
+
+
+@dataclass
+class State:
+    """Where training stands; saved with the model and the optimiser, restored by a resume."""
+
+    epoch: int = 1
+    batch: int = 0  # batches of this epoch that are done
+    update: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    finished: bool = False
+
+
+class Trainer:
+    """Trains one phase of one fold and seed.
+
+    Args:
+        model: On its device.
+        conf: A complete phase (conf/train.yaml).
+        train: Training utterances.
+        dev: Held-out utterances of other speakers that choose the checkpoint, or None.
+        out: Phase folder: last.pt (to resume), best.pt (the result), log.jsonl, tb/.
+        seed: The run's seed.
+        select: A key of SELECT; needs dev unless it is last.
+        device: Where batches go.
+    """
+
+    def __init__(
+        self,
+        model: SERModel,
+        conf: dict,
+        train: UttDataset,
+        dev: UttDataset | None,
+        out: Path,
+        seed: int,
+        select: str,
+        device: torch.device,
+    ):
+        if select not in SELECT:
+            raise unknown_name("select", select, SELECT)
+        if SELECT[select] is not None and dev is None:
+            raise SertlError(f"select: {select} needs a dev set, and this protocol has none")
+        if conf["optim_conf"]["autocast"] not in AUTOCAST:
+            raise unknown_name("autocast", conf["optim_conf"]["autocast"], AUTOCAST)
+        if conf["data_conf"]["sampler"] not in ("shuffle", "balanced"):
+            raise unknown_name("sampler", conf["data_conf"]["sampler"], ["shuffle", "balanced"])
+        self.model, self.train_set, self.dev_set = model, train, dev
+        self.data, self.optim = conf["data_conf"], conf["optim_conf"]
+        self.out, self.seed, self.device = Path(out), seed, device
+        self.metric = SELECT[select]
+        self.rank, self.world = distributed.rank_and_world()
+        self.dtype = AUTOCAST[self.optim["autocast"]]
+        if self.dtype is torch.float16 and device.type != "cuda":
+            raise SertlError("optim_conf.autocast: fp16 needs a GPU; use bf16 or none on the CPU")
+        self.optimizer = build_optimizer(model, self.optim)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
+        self.state = State()
+        self.record = Record(self.out, enabled=self.rank == 0)
+        self.total = self.optim["epochs"] * len(self._batches(1))
+
+    def run(self) -> State:
+        """Train to the end, from the last saved state if there is one."""
+        if not self._resume():
+            self._initialise()
+        begun, first_epoch = time.monotonic(), self.state.epoch
+        while self.state.epoch <= self.optim["epochs"] and not self.state.finished:
+            self._epoch()
+            dev = self._dev() if self.dev_set is not None else {}
+            self._choose(dev)
+            epochs_done = self.state.epoch - first_epoch + 1
+            rate = (time.monotonic() - begun) / epochs_done
+            left = rate * (self.optim["epochs"] - self.state.epoch)
+            logger.info(
+                "epoch %d/%d: %s | %.1f s/epoch, at most %.0f s left",
+                self.state.epoch,
+                self.optim["epochs"],
+                self.record.line(),
+                rate,
+                left,
+            )
+            self.state.epoch += 1
+            self.state.batch = 0
+            self._save()
+        self.record.close()
+        return self.state
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        balanced = self.data["sampler"] == "balanced"
+        return epoch_batches(
+            self.train_set.durs_sec,
+            self.data["batch_size"],
+            self.data["bucket"],
+            self.seed,
+            epoch,
+            self.train_set.classes if balanced else None,
+        )
+
+    def _micro_batches(self, batches: list[list[int]]) -> Iterator[tuple[Batch | None, bool]]:
+        """This process's share of each batch, in pieces; True marks the last piece of an update."""
+        for indices in batches:
+            mine = indices[self.rank :: self.world]
+            pieces = cut_by_duration(mine, self.train_set.durs_sec, self.data["batch_sec"])
+            for number, piece in enumerate(pieces, start=1):
+                yield self.train_set.batch(piece, self.state.epoch), number == len(pieces)
+            if not pieces:  # a short last batch: nothing to add, but the others wait for our sum
+                yield None, True
+
+    def _epoch(self) -> None:
+        self.model.train()
+        begun, waited = time.monotonic(), 0.0
+        weight = torch.zeros((), device=self.device)
+        todo = self._batches(self.state.epoch)[self.state.batch :]
+        source = prefetch(self._micro_batches(todo))
+        while True:
+            asked = time.monotonic()
+            batch, last = next(source, (None, None))
+            waited += time.monotonic() - asked
+            if last is None:
+                break
+            if batch is not None:
+                weight = weight + self._backward(batch.to(self.device))
+            if last:
+                self._update(weight)
+                weight = torch.zeros((), device=self.device)
+        self.record.end_epoch(
+            "train",
+            self.state.epoch,
+            update=self.state.update,
+            lr=self.optimizer.param_groups[0]["lr"] / self.optimizer.param_groups[0]["lr_scale"],
+            sec=round(time.monotonic() - begun, 3),
+            data_wait_sec=round(waited, 3),
+        )
+
+    def _backward(self, batch: Batch) -> torch.Tensor:
+        """Add the gradient of loss * weight; return the weight."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            loss, stats = self.model(batch)
+        if not torch.isfinite(loss):
+            raise SertlError(
+                f"loss is {loss.item()} in epoch {self.state.epoch}, update {self.state.update}, "
+                f"with utterances {' '.join(batch.utt)}. Look at their audio and labels; else "
+                "lower optim_conf.lr, or turn autocast off"
+            )
+        weight = torch.as_tensor(stats.pop("weight"), device=self.device).detach().float()
+        self.scaler.scale(loss * weight).backward()
+        self.record.add(float(weight), {"loss": loss.detach(), **stats})
+        self._last_utts = batch.utt
+        return weight
+
+    def _update(self, weight: torch.Tensor) -> None:
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        weight = distributed.sum_gradients(parameters, weight.reshape(1))[0]
+        lr = set_lr(self.optimizer, self.optim, self.state.update, self.total)
+        self.scaler.unscale_(self.optimizer)
+        for p in parameters:
+            if p.grad is not None:
+                p.grad /= weight.clamp_min(1e-12)
+        limit = self.optim["grad_clip"] or float("inf")
+        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        if not torch.isfinite(norm) and not self.scaler.is_enabled():
+            raise SertlError(
+                f"the gradient is {norm.item()} in epoch {self.state.epoch}, update "
+                f"{self.state.update}; last utterances: {' '.join(self._last_utts)}. "
+                "Lower optim_conf.lr or look at these utterances"
+            )
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.state.update += 1
+        self.state.batch += 1
+        self.model.after_step(self.state.update, self.total)
+        self.record.update(self.state.update, lr=lr, grad_norm=float(norm))
+        every = self.optim["save_updates"]
+        if every and self.state.update % every == 0:
+            self._save()
+
+    def _dev(self) -> dict[str, float]:
+        values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
+        better = self.metric is not None and self._is_better(values)
+        self.record.write({"kind": "dev", "epoch": self.state.epoch, **values, "best": better})
+        return values
+
+    def _is_better(self, values: dict[str, float]) -> bool:
+        if self.metric not in values:
+            raise SertlError(f"select: the model gives no dev {self.metric}, only {sorted(values)}")
+        value, best = values[self.metric], self.state.best
+        if best is None:
+            return True
+        return value < best if self.metric == "loss" else value > best  # a tie keeps the earlier
+
+    def _choose(self, dev: dict[str, float]) -> None:
+        """Keep the model if it is the best so far; stop when patience is spent."""
+        if self.metric is None:
+            if self.state.epoch == self.optim["epochs"]:
+                self._keep(None)
+            return
+        if self._is_better(dev):
+            self._keep(dev[self.metric])
+        patience = self.optim["patience"]
+        self.state.finished = (
+            bool(patience) and self.state.epoch - self.state.best_epoch >= patience
+        )
+
+    def _keep(self, value: float | None) -> None:
+        self.state.best, self.state.best_epoch = value, self.state.epoch
+        if self.rank == 0:
+            checkpoint.save(self.out / "best.pt", {"model": checkpoint.trained_state(self.model)})
+
+    def _save(self) -> None:
+        """Write everything a resume needs; the random state of every process goes along."""
+        random = distributed.gather(checkpoint.random_state())
+        if self.rank == 0:
+            checkpoint.save(
+                self.out / "last.pt",
+                {
+                    "model": checkpoint.trained_state(self.model),
+                    "optimizer": self.optimizer.state_dict(),
+                    "scaler": self.scaler.state_dict(),
+                    "state": vars(self.state),
+                    "random": random,
+                    "record": self.record.state(),
+                },
+            )
+        distributed.barrier()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        """Show the model all training utterances; every process sees all, so that all agree."""
+        self.model.eval()
+        pieces = ordered_batches(
+            range(len(self.train_set)),
+            self.train_set.durs_sec,
+            self.data["batch_size"],
+            self.data["batch_sec"],
+        )
+        self.model.initialise(self.train_set.batch(p).to(self.device) for p in pieces)
+
+    def _resume(self) -> bool:
+        path = self.out / "last.pt"
+        if not path.is_file():
+            return False
+        saved = checkpoint.load(path)
+        if len(saved["random"]) != self.world:
+            raise SertlError(
+                f"{path} was made by {len(saved['random'])} processes, this run has {self.world}: "
+                "use as many, or --redo"
+            )
+        checkpoint.load_trained(self.model, saved["model"], str(path))
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
+        self.state = State(**saved["state"])
+        self.record.restore(saved["record"])
+        checkpoint.set_random_state(saved["random"][self.rank])
+        logger.info("resuming at epoch %d, update %d", self.state.epoch, self.state.update)
+        return True

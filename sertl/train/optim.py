@@ -1,0 +1,76 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Optimiser and learning-rate schedule of a phase, from its optim_conf."""
+
+import math
+
+import torch
+from torch import nn
+
+from sertl.errors import SertlError, unknown_name
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+SCHEDULES = ("constant", "linear", "cosine")
+
+
+def lr_factor(update: int, total: int, schedule: str, warmup: float, hold: float) -> float:
+    """Factor on the peak learning rate for an update.
+
+    Args:
+        update: 0-based number of the update about to be made.
+        total: Updates of the whole phase.
+        schedule: constant, linear or cosine, after warm-up and hold.
+        warmup: Share of total spent rising linearly to 1; the first update is not at 0.
+        hold: Share of total at 1 afterwards.
+    """
+    if schedule not in SCHEDULES:
+        raise unknown_name("schedule", schedule, SCHEDULES)
+    rise = round(total * warmup)
+    if update < rise:
+        return (update + 1) / (rise + 1)
+    start = rise + round(total * hold)
+    if schedule == "constant" or update < start:
+        return 1.0
+    rest = (update - start) / max(1, total - start)
+    if schedule == "linear":
+        return 1.0 - rest
+    return 0.5 * (1.0 + math.cos(math.pi * rest))
+
+
+def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
+    """Optimise every parameter that requires a gradient; biases, norms and scalars do not decay.
+
+    Raises:
+        SertlError: Nothing to train, an unknown optimizer, or an lr_scale prefix that matches no
+            parameter.
+    """
+    if conf["optimizer"] not in OPTIMIZERS:
+        raise unknown_name("optimizer", conf["optimizer"], OPTIMIZERS)
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    if not named:
+        raise SertlError("the model has no trainable parameter")
+    scales = conf["lr_scale"]
+    unused = [prefix for prefix in scales if not any(n.startswith(prefix) for n, _ in named)]
+    if unused:
+        raise SertlError(f"optim_conf.lr_scale: no trainable parameter starts with {unused}")
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in named:
+        matching = [prefix for prefix in scales if name.startswith(prefix)]
+        scale = scales[max(matching, key=len)] if matching else 1.0
+        decay = conf["weight_decay"] if parameter.ndim > 1 else 0.0
+        groups.setdefault((float(scale), decay), []).append(parameter)
+    return OPTIMIZERS[conf["optimizer"]](
+        [
+            {"params": params, "lr_scale": scale, "weight_decay": decay}
+            for (scale, decay), params in groups.items()
+        ],
+        lr=conf["lr"],
+        betas=tuple(conf["betas"]),
+    )
+
+
+def set_lr(optimizer: torch.optim.Optimizer, conf: dict, update: int, total: int) -> float:
+    """Set every group's learning rate for an update; return the unscaled one."""
+    factor = lr_factor(update, total, conf["schedule"], conf["warmup"], conf["hold"])
+    for group in optimizer.param_groups:
+        group["lr"] = conf["lr"] * factor * group["lr_scale"]
+    return conf["lr"] * factor

@@ -1,0 +1,39 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Contain what third-party code does beside its work while it imports and builds models."""
+
+import logging
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from transformers.utils import logging as hf_logging
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hide deprecation warnings, log lines below errors and loading bars of the code inside."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    progress = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+        if progress:
+            hf_logging.enable_progress_bar()
+
+
+@contextmanager
+def same_randomness() -> Iterator[None]:
+    """Leave the random generators as they were: S3PRLUpstream seeds the global ones with 0."""
+    state = random.getstate()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(state)

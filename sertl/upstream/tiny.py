@@ -1,0 +1,177 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Tiny encoders with random weights but the real classes and file formats.
+
+They stand in for checkpoints of hundreds of megabytes in tests and in dry runs without a network.
+Their features mean nothing.
+"""
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    HubertConfig,
+    HubertModel,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+    WhisperConfig,
+    WhisperModel,
+)
+
+from sertl.upstream.s3prl import submodule
+from sertl.upstream.side_effects import quiet, same_randomness
+
+BLOCKS, SIZE, HEADS, FFN, CHANNELS = 3, 32, 4, 64, 16
+GROUPS = 2  # 16 channels each; with 8, torch 2.11's bf16 convolution on a CPU gives wrong results
+CONVOLUTIONS = f"[({CHANNELS},10,5)] + [({CHANNELS},3,2)] * 4 + [({CHANNELS},2,2)] * 2"
+KINDS = ("base", "large")  # group norm and post-norm blocks | layer norm and pre-norm blocks
+
+
+def native_config(kind: str) -> dict:
+    """The part of a model config that S3PRL's four native families share."""
+    return {
+        "extractor_mode": "default" if kind == "base" else "layer_norm",
+        "layer_norm_first": kind == "large",
+        "conv_bias": kind == "large",
+        "conv_feature_layers": CONVOLUTIONS,
+        "encoder_layers": BLOCKS,
+        "encoder_embed_dim": SIZE,
+        "encoder_ffn_embed_dim": FFN,
+        "encoder_attention_heads": HEADS,
+        "conv_pos": 16,
+        "conv_pos_groups": GROUPS,
+        "encoder_layerdrop": 0.1,
+    }
+
+
+def save_hubert(path: str | Path, kind: str = "base") -> None:
+    """Write a checkpoint for S3PRL's `hubert_local`."""
+    m = submodule("upstream.hubert.hubert_model")
+
+    task = {"normalize": kind == "large", "sample_rate": 16000}
+    config = {**native_config(kind), "label_rate": 50.0, "final_dim": 16}
+    symbols = [[str(i) for i in range(10)]]
+    model = m.HubertModel(m.HubertConfig(**config), m.HubertPretrainingConfig(**task), symbols)
+    _save(path, task, config, model, dictionaries_symbols=symbols)
+
+
+def save_wav2vec2(path: str | Path, kind: str = "large") -> None:
+    """Write a checkpoint for S3PRL's `wav2vec2_local`, with its quantiser."""
+    m = submodule("upstream.wav2vec2.wav2vec2_model")
+
+    config = {**native_config(kind), "quantize_targets": True, "latent_vars": 8, "final_dim": 16}
+    model = m.Wav2Vec2Model(m.Wav2Vec2Config(**config))
+    _save(path, {"normalize": kind == "large"}, config, model)
+
+
+def save_data2vec(path: str | Path, kind: str = "large") -> None:
+    """Write a checkpoint for S3PRL's `data2vec_local`: five stacked positional convolutions."""
+    m = submodule("upstream.data2vec.data2vec_model")
+
+    # The released base model has layer norm in the convolutions and post-norm blocks.
+    config = {**native_config(kind), "layer_norm_first": False, "pos_conv_depth": 5, "conv_pos": 20}
+    model = m.Data2VecAudioModel(m.Data2VecAudioConfig(**config))
+    model.remove_pretraining_modules()
+    weights = {**_lively(model).state_dict(), "_ema": torch.zeros(1)}
+    torch.save(
+        {"task_cfg": {"normalize": True}, "model_cfg": config, "model_weight": weights}, path
+    )
+
+
+def save_wavlm(path: str | Path, kind: str = "base") -> None:
+    """Write a checkpoint for S3PRL's `wavlm_local`."""
+    m = submodule("upstream.wavlm.WavLM")
+
+    config = {
+        **native_config(kind),
+        "normalize": kind == "large",
+        "relative_position_embedding": True,
+        "num_buckets": 32,
+        "max_distance": 80,
+        "gru_rel_pos": True,
+    }
+    model = m.WavLM(m.WavLMConfig(config))
+    torch.save({"cfg": config, "model": _lively(model).state_dict()}, path)
+
+
+def save_hf(folder: str | Path, family: str, kind: str = "base") -> None:
+    """Write a Hugging Face folder of `hubert` or `wav2vec2`, with preprocessor_config.json."""
+    config_class, model_class = {
+        "hubert": (HubertConfig, HubertModel),
+        "wav2vec2": (Wav2Vec2Config, Wav2Vec2Model),
+    }[family]
+    config = config_class(
+        hidden_size=SIZE,
+        num_hidden_layers=BLOCKS,
+        num_attention_heads=HEADS,
+        intermediate_size=FFN,
+        conv_dim=(CHANNELS,) * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=GROUPS,
+        feat_extract_norm="group" if kind == "base" else "layer",
+        do_stable_layer_norm=kind == "large",
+    )
+    _lively(model_class(config)).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+
+
+def save_whisper(folder: str | Path, blocks: int = BLOCKS, mel_bins: int = 80) -> None:
+    """Write a Hugging Face folder of a Whisper with encoder and decoder."""
+    config = WhisperConfig(
+        d_model=SIZE,
+        encoder_layers=blocks,
+        decoder_layers=1,
+        encoder_attention_heads=HEADS,
+        decoder_attention_heads=HEADS,
+        encoder_ffn_dim=FFN,
+        decoder_ffn_dim=FFN,
+        num_mel_bins=mel_bins,
+        vocab_size=64,
+        pad_token_id=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        decoder_start_token_id=0,
+    )
+    _lively(WhisperModel(config)).save_pretrained(folder)
+
+
+def save_all(folder: str | Path, seed: int = 0) -> list[Path]:
+    """Write one of each; the same seed gives the same weights.
+
+    Returns:
+        The checkpoint files and folders written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    with quiet(), same_randomness():
+        torch.manual_seed(seed)
+        for name, save in (
+            ("hubert", save_hubert),
+            ("wav2vec2", save_wav2vec2),
+            ("data2vec", save_data2vec),
+            ("wavlm", save_wavlm),
+        ):
+            for kind in KINDS if name != "data2vec" else ("large",):
+                made.append(folder / f"{name}_{kind}.pt")
+                save(made[-1], kind)
+        for family in ("hubert", "wav2vec2"):
+            for kind in KINDS:
+                made.append(folder / f"hf_{family}_{kind}")
+                save_hf(made[-1], family, kind)
+        made.append(folder / "whisper")
+        save_whisper(made[-1])
+    return made
+
+
+def _save(path, task: dict, config: dict, model: torch.nn.Module, **more) -> None:
+    weights = _lively(model).state_dict()
+    torch.save({"task_cfg": task, "model_cfg": config, "model_weight": weights, **more}, path)
+
+
+def _lively(model: torch.nn.Module) -> torch.nn.Module:
+    """Set biases and norms off their zeros and ones, so that a bug in them can show."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model

@@ -1,0 +1,203 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Whisper's encoder on the clip's own frames.
+
+transformers' forward takes nothing but 30 s of input, so that a clip of 3 s costs ten times its
+share. Here the same weights run on the clip's own mel frames with the first rows of the position
+table. `pad_to_30s` gives back the original: 30 s of zero-padded input, of which the clip's own
+frames are kept.
+
+Frames: T = ceil(floor(N / 160) / 2) for N >= 400 samples, shorter clips count as 400. That is
+ceil(N / 320) or one less. A clip longer than the position table (30 s) is cut into the fewest
+windows of equal length, a multiple of 320 samples (the last is shorter), encoded apart and joined:
+the same formula holds for the whole clip.
+
+Hidden state 0 is the input of block 1 (convolutions and positions), state i the output of block i,
+and the last one is taken after the final layer norm.
+"""
+
+import json
+import math
+import pickle
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from transformers import WhisperConfig
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from sertl.errors import SertlError
+from sertl.upstream.base import Upstream, in_float32, set_dropout
+from sertl.upstream.logmel import HOP, MIN_SAMPLES, LogMel
+from sertl.upstream.masking import frame_padding, stack_frames
+
+STRIDE = 320
+
+
+class WhisperUpstream(Upstream):
+    """See the module's docstring.
+
+    Args:
+        encoder: transformers' WhisperEncoder.
+        dtype: float32 | bf16.
+        pad_to_30s: Pad each window with zeros as transformers does, and keep its own frames.
+        dropout: In the blocks, when fine-tuned.
+    """
+
+    def __init__(
+        self,
+        encoder: WhisperEncoder,
+        dtype: str = "float32",
+        pad_to_30s: bool = False,
+        dropout: float = 0.0,
+    ):
+        config = encoder.config
+        super().__init__(config.encoder_layers + 1, config.d_model, STRIDE, dtype)
+        self.encoder = encoder
+        self.logmel = LogMel(config.num_mel_bins)
+        self.pad_to_30s = pad_to_30s
+        self.max_samples = config.max_source_positions * STRIDE
+        set_dropout(encoder.layers, dropout)
+        self.freeze()
+
+    def encode(self, clips, layers):
+        windows, owner = [], []
+        for row, clip in enumerate(clips):
+            for window in cut(clip, self.max_samples):
+                windows.append(window)
+                owner.append(row)
+        frames = [math.ceil(len(w) // HOP / 2) for w in windows]
+        x = self.front_end(windows)  # (W, T, D)
+        padding = None
+        if not self.pad_to_30s and min(frames) < x.shape[1]:
+            keep = ~frame_padding(frames, x.device)[:, None, None, :]
+            padding = keep.expand(-1, 1, x.shape[1], -1)  # (W, 1, T, T), True is attended to
+        states = {}
+        for i in range(max(layers) + 1):
+            if i > 0:
+                x = self.encoder.layers[i - 1](x, padding)
+            if i == self.num_layers - 1:
+                x = self.encoder.layer_norm(x)
+            if i in layers:
+                states[i] = x
+        return join(states, frames, owner)
+
+    @torch.no_grad()
+    def front_end(self, windows: list[torch.Tensor]) -> torch.Tensor:
+        """W windows (N_w,) -> (W, T, D): log-mel, two convolutions, positions."""
+        if self.pad_to_30s:
+            windows = [F.pad(w, (0, self.max_samples - len(w))) for w in windows]
+        mel, lens = stack_frames([self.logmel(w).T for w in windows])
+        padding = frame_padding(lens, mel.device)[:, None, :]  # (W, 1, M)
+        with in_float32(mel):
+            x = F.gelu(self.encoder.conv1(mel.transpose(1, 2)))  # (W, D, M)
+            # Alone, the second convolution meets zeros after the last frame: so it must here.
+            x = F.gelu(self.encoder.conv2(x.masked_fill(padding, 0.0)))  # (W, D, T)
+        x = x.transpose(1, 2)
+        return x + self.encoder.embed_positions.weight[: x.shape[1]]
+
+
+def cut(clip: torch.Tensor, max_samples: int) -> list[torch.Tensor]:
+    """Cut a clip into the fewest windows of equal length that the position table allows."""
+    if len(clip) < MIN_SAMPLES:
+        return [F.pad(clip, (0, MIN_SAMPLES - len(clip)))]
+    count = math.ceil(len(clip) / max_samples)
+    length = math.ceil(len(clip) / count / STRIDE) * STRIDE
+    return list(clip.split(length))
+
+
+def join(
+    states: dict[int, torch.Tensor], frames: list[int], owner: list[int]
+) -> tuple[dict[int, torch.Tensor], list[int]]:
+    """Put the windows of each clip, rows of (W, T, D), behind each other: (B, T', D)."""
+    total = [0] * (owner[-1] + 1)
+    for row, count in zip(owner, frames, strict=True):
+        total[row] += count
+    if len(total) == len(owner):
+        return {i: x[:, : max(frames)] for i, x in states.items()}, total
+    joined = {}
+    for i, x in states.items():
+        clips = [[] for _ in total]
+        for window, count, row in zip(x, frames, owner, strict=True):
+            clips[row].append(window[:count])
+        joined[i], _ = stack_frames([torch.cat(parts) for parts in clips])
+    return joined, total
+
+
+def load_encoder(folder: str | Path) -> WhisperEncoder:
+    """Load the encoder of a Hugging Face Whisper folder, with or without its decoder.
+
+    Raises:
+        SertlError: If a file is missing or broken, or a tensor is missing or has another shape.
+    """
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SertlError(
+            f"{folder}: no config.json; --ckpt must be a folder saved by transformers, with "
+            "config.json and model.safetensors (or pytorch_model.bin)"
+        ) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SertlError(f"{folder / 'config.json'}: not valid JSON ({error})") from error
+    if config.get("model_type") != "whisper":
+        raise SertlError(
+            f"{folder / 'config.json'}: model_type is {config.get('model_type')!r}, "
+            "expected 'whisper'"
+        )
+    config = WhisperConfig(**config)
+    config._attn_implementation = "sdpa"
+    with torch.device("meta"):  # nothing is initialised at random: every tensor must be loaded
+        encoder = WhisperEncoder(config)
+    try:
+        encoder.load_state_dict(encoder_weights(folder), strict=True, assign=True)
+    except RuntimeError as error:
+        raise SertlError(f"{folder}: weights do not fit its config.json: {error}") from error
+    return encoder
+
+
+def encoder_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Read the encoder's tensors as float32, whatever prefix they carry in the file."""
+    tensors = {}
+    for file in weight_files(folder):
+        tensors.update(read_weights(file))
+    stem = "conv1.weight"
+    found = [key for key in tensors if key == stem or key.endswith(f"encoder.{stem}")]
+    if len(found) != 1:
+        raise SertlError(f"{folder}: no Whisper encoder in the weights ('{stem}' not found)")
+    prefix = found[0].removesuffix(stem)
+    return {k.removeprefix(prefix): t.float() for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The file, or the shards, that hold a Hugging Face model's weights."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            return [folder / shard for shard in sorted(set(shards))]
+    raise SertlError(f"{folder}: neither model.safetensors nor pytorch_model.bin in it")
+
+
+def read_weights(file: Path) -> dict[str, torch.Tensor]:
+    """Read one weight file, without the decoder where the format allows it."""
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt") as stream:
+                keys = [k for k in stream.keys() if "decoder." not in k and "proj_out" not in k]
+                return {key: stream.get_tensor(key) for key in keys}
+        tensors = torch.load(file, map_location="cpu", weights_only=True)
+        return {key: t for key, t in tensors.items() if "decoder." not in key}
+    except FileNotFoundError as error:
+        raise SertlError(f"{file}: missing, though the index names it") from error
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise SertlError(f"{file}: not readable as weights, truncated? ({error})") from error
+
+
+def build_whisper(
+    ckpt: str | Path, dtype: str = "float32", pad_to_30s: bool = False, dropout: float = 0.0
+) -> WhisperUpstream:
+    """Build the upstream from a Hugging Face folder."""
+    return WhisperUpstream(load_encoder(ckpt), dtype, pad_to_30s, dropout)

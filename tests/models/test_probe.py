@@ -1,0 +1,58 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""The probe: parameter counts of the literature, and the shortcut it takes."""
+
+import pytest
+import torch
+
+from sertl.data.dataset import Batch
+from sertl.models.base import Spec
+from sertl.models.probe import Model
+
+
+@pytest.mark.parametrize(("size", "layers", "head"), [(768, 13, 197_892), (1024, 25, 263_428)])
+def test_parameter_counts(size, layers, head):
+    """(D * 256 + 256) + (256 * 4 + 4), and one weight a layer."""
+    model = Model(Spec(labels=list("abcd"), hidden_size=size, layers=list(range(layers))))
+    assert sum(p.numel() for p in model.heads.parameters()) == head
+    assert model.mix.scores.numel() == layers
+
+
+def test_linear_after_the_mean_equals_linear_before_it():
+    """SUPERB's order (a linear layer on every frame, then the mean) gives the same logits."""
+    torch.manual_seed(0)
+    model = Model(Spec(labels=list("abcd"), hidden_size=6, layers=[0, 1])).double()
+    feats, lens = torch.randn(2, 2, 7, 6).double(), torch.tensor([7, 4])
+    first, last = model.heads["emo"].layers[0], model.heads["emo"].layers[-1]
+    frames = first(model.mix(feats))  # (B, T, 256)
+    expected = torch.stack([last(f[:n].mean(0)) for f, n in zip(frames, lens, strict=True)])
+    got = model.predict(Batch(utt=["a", "b"], feats=feats, lens=lens))["emo"]
+    torch.testing.assert_close(got, expected)
+
+
+def test_vad_is_in_the_corpus_scale():
+    model = Model(
+        Spec(labels=list("ab"), hidden_size=3, layers=[0], vad_range=(1.0, 5.0)), tasks=["vad"]
+    )
+    with torch.no_grad():
+        for parameter in model.heads.parameters():
+            parameter.zero_()
+    batch = Batch(utt=["a"], feats=torch.zeros(1, 1, 2, 3), lens=torch.tensor([2]))
+    assert model.predict(batch)["vad"].tolist() == [[3.0, 3.0, 3.0]]
+
+
+def test_standardise_uses_the_training_utterances():
+    """Pooled vectors of the training data get mean 0 and deviation 1; a constant dimension 0."""
+    torch.manual_seed(0)
+    model = Model(Spec(labels=list("ab"), hidden_size=3, layers=[0]), standardise=True)
+    feats = torch.randn(6, 1, 4, 3) * torch.tensor([1.0, 100.0, 0.0]) + 5
+    batches = [
+        Batch(utt=[str(i)] * 3, feats=feats[i : i + 3], lens=torch.tensor([4, 2, 3]))
+        for i in (0, 3)
+    ]
+    model.initialise(iter(batches))
+    pooled = torch.cat([(model.pool(b) - model.pooled_mean) / model.pooled_std for b in batches])
+    torch.testing.assert_close(pooled.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        pooled.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-4, rtol=0
+    )
+    assert "pooled_std" in model.state_dict()  # decoding reads it from the checkpoint

@@ -1,0 +1,97 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Configuration: merging, types, unknown keys, and that every conf of the repository resolves."""
+
+from pathlib import Path
+
+import pytest
+
+from sertl.config import load_method, load_yaml, merge, parse_overrides
+from sertl.errors import SertlError
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+METHODS = sorted(
+    str(p.relative_to(CONF / "method").with_suffix("")) for p in (CONF / "method").rglob("*.yaml")
+)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_conf_resolves(method):
+    conf = load_method(CONF, method)
+    assert conf["description"]
+    for phase in conf["phases"]:
+        assert phase["optim_conf"]["lr"] > 0
+
+
+def test_scientific_notation_is_a_number():
+    assert parse_overrides(["optim_conf.lr=1e-4"]) == {"optim_conf": {"lr": 1e-4}}
+
+
+def test_overrides_reach_every_phase_or_the_named_one(tmp_path):
+    (tmp_path / "method").mkdir()
+    (tmp_path / "train.yaml").write_text("name: main\nmodel: probe\noptim_conf: {lr: 1.0}\n")
+    (tmp_path / "method/two.yaml").write_text("phases: [{name: a}, {name: b}]\n")
+    both = load_method(tmp_path, "two", parse_overrides(["optim_conf.lr=2"]))
+    assert [p["optim_conf"]["lr"] for p in both["phases"]] == [2.0, 2.0]
+    one = load_method(tmp_path, "two", parse_overrides(["b.optim_conf.lr=3"]))
+    assert [p["optim_conf"]["lr"] for p in one["phases"]] == [1.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["optim_conf.lrr=1"], "did you mean 'lr'"),
+        (["optim_cnf.lr=1"], "did you mean 'optim_conf'"),
+        (["optim_conf.epochs=many"], "epochs must be int"),
+        (["optim_conf.epochs=1.5"], "epochs must be int"),
+        (["optim_conf=3"], "optim_conf must be a mapping"),
+        (["input=mp3"], "unknown input 'mp3'"),
+        (["name=x"], "unknown key in --set 'name'"),
+    ],
+)
+def test_bad_override_is_refused(settings, message):
+    with pytest.raises(SertlError, match=message):
+        load_method(CONF, "probe", parse_overrides(settings))
+
+
+def test_override_without_equals_sign():
+    with pytest.raises(SertlError, match="takes key=value, got 'lr'"):
+        parse_overrides(["lr"])
+
+
+def test_unknown_method_names_the_nearest():
+    with pytest.raises(SertlError, match="unknown method 'prob'; did you mean 'probe'"):
+        load_method(CONF, "prob")
+
+
+def test_merge_leaves_its_arguments_alone():
+    base = {"a": {"b": 1}, "model_conf": {}}
+    merged = merge(base, {"a": {"b": 2}, "model_conf": {"x": 1}}, "test")
+    assert merged == {"a": {"b": 2}, "model_conf": {"x": 1}}
+    assert base == {"a": {"b": 1}, "model_conf": {}}
+
+
+def test_yaml_errors_name_the_file(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("a: [1\n")
+    with pytest.raises(SertlError, match="bad.yaml: not valid YAML"):
+        load_yaml(bad)
+    bad.write_text("- 1\n")
+    with pytest.raises(SertlError, match="expected 'key: value'"):
+        load_yaml(bad)
+
+
+def test_every_key_of_train_yaml_is_read_somewhere():
+    """A key that nothing reads would be a setting without effect."""
+    sources = "\n".join(
+        p.read_text() for p in (CONF.parent / "sertl").rglob("*.py") if p.name != "config.py"
+    )
+
+    def leaves(conf):
+        for key, value in conf.items():
+            if isinstance(value, dict) and value:
+                yield from leaves(value)
+            else:
+                yield key
+
+    unread = [k for k in leaves(load_yaml(CONF / "train.yaml")) if f'"{k}"' not in sources]
+    assert unread == []

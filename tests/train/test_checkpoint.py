@@ -1,0 +1,79 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Checkpoints: only what trained, strict loading, init that says what it did, damaged files."""
+
+import pytest
+import torch
+from torch import nn
+
+from sertl.errors import SertlError
+from sertl.train import checkpoint
+
+
+class Net(nn.Module):
+    def __init__(self, head=3):
+        super().__init__()
+        self.upstream = nn.Linear(4, 4)
+        self.upstream.weight.requires_grad_(False)
+        self.head = nn.Linear(4, head)
+        self.register_buffer("counter", torch.zeros(1))
+
+
+def test_only_what_trains_is_saved():
+    assert sorted(checkpoint.trained_state(Net())) == [
+        "counter",
+        "head.bias",
+        "head.weight",
+        "upstream.bias",
+    ]
+
+
+def test_round_trip_is_exact(tmp_path):
+    torch.manual_seed(0)
+    first, second = Net(), Net()
+    checkpoint.save(tmp_path / "a.pt", {"model": checkpoint.trained_state(first)})
+    checkpoint.load_trained(second, checkpoint.load(tmp_path / "a.pt")["model"], "a.pt")
+    assert torch.equal(first.head.weight, second.head.weight)
+    assert not torch.equal(first.upstream.weight, second.upstream.weight)  # frozen: own source
+
+
+def test_strict_load_names_what_is_wrong():
+    state = checkpoint.trained_state(Net())
+    del state["head.bias"]
+    with pytest.raises(SertlError, match=r"missing \['head.bias'\]"):
+        checkpoint.load_trained(Net(), state, "x")
+    with pytest.raises(SertlError, match=r"other shapes \['head"):
+        checkpoint.load_trained(Net(head=5), checkpoint.trained_state(Net()), "x")
+
+
+def test_init_counts_and_refuses_to_load_nothing():
+    state = checkpoint.trained_state(Net())
+    state["old_head"] = torch.zeros(2)
+    del state["counter"]
+    counts = checkpoint.init_from(Net(), state, "x")
+    assert counts == {"loaded": 3, "created": 1, "dropped": 1}
+    with pytest.raises(SertlError, match="would load nothing"):
+        checkpoint.init_from(Net(), {"other": torch.zeros(1)}, "x")
+
+
+def test_damaged_and_missing_files(tmp_path):
+    with pytest.raises(SertlError, match="no such checkpoint"):
+        checkpoint.load(tmp_path / "none.pt")
+    path = tmp_path / "a.pt"
+    checkpoint.save(path, {"model": {"x": torch.zeros(1000)}})
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(SertlError, match="damaged checkpoint"):
+        checkpoint.load(path)
+
+
+def test_random_state_round_trip():
+    import random
+
+    import numpy as np
+
+    def draw():
+        return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
+
+    state = checkpoint.random_state()
+    first = draw()
+    checkpoint.set_random_state(state)
+    assert draw() == first

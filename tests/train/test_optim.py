@@ -1,0 +1,66 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Schedules by hand, parameter groups, refusals."""
+
+import pytest
+import torch
+
+from sertl.errors import SertlError
+from sertl.train.optim import build_optimizer, lr_factor, set_lr
+
+CONF = {
+    "optimizer": "adamw",
+    "lr": 0.1,
+    "lr_scale": {},
+    "weight_decay": 0.01,
+    "betas": [0.9, 0.999],
+    "schedule": "linear",
+    "warmup": 0.2,
+    "hold": 0.0,
+}
+
+
+def test_linear_by_hand():
+    # 10 updates, 2 of warm-up: 1/3, 2/3, then 1 - (u - 2) / 8
+    factors = [lr_factor(u, 10, "linear", 0.2, 0.0) for u in range(10)]
+    assert factors[:4] == pytest.approx([1 / 3, 2 / 3, 1.0, 7 / 8])
+    assert factors[9] == pytest.approx(1 / 8)
+
+
+def test_hold_then_cosine():
+    factors = [lr_factor(u, 10, "cosine", 0.0, 0.5) for u in range(10)]
+    assert factors[:6] == [1.0] * 6
+    assert factors[5:] == sorted(factors[5:], reverse=True)
+    assert lr_factor(10, 10, "cosine", 0.0, 0.5) == pytest.approx(0.0)
+
+
+def test_constant_stays():
+    assert {lr_factor(u, 9, "constant", 0.0, 0.0) for u in range(9)} == {1.0}
+
+
+def test_unknown_schedule():
+    with pytest.raises(SertlError, match="did you mean 'linear'"):
+        lr_factor(0, 1, "liner", 0, 0)
+
+
+def model():
+    net = torch.nn.ModuleDict({"a": torch.nn.Linear(2, 2), "b": torch.nn.Linear(2, 2)})
+    net["b"].bias.requires_grad_(False)
+    return net
+
+
+def test_groups_scale_and_decay():
+    optimizer = build_optimizer(model(), {**CONF, "lr_scale": {"b": 0.5}})
+    found = {(g["lr_scale"], g["weight_decay"], len(g["params"])) for g in optimizer.param_groups}
+    # a.weight; a.bias without decay; b.weight at half the rate; b.bias is frozen
+    assert found == {(1.0, 0.01, 1), (1.0, 0.0, 1), (0.5, 0.01, 1)}
+    assert set_lr(optimizer, CONF, 2, 10) == pytest.approx(0.1)
+    assert sorted({g["lr"] for g in optimizer.param_groups}) == pytest.approx([0.05, 0.1])
+
+
+def test_refusals():
+    with pytest.raises(SertlError, match="did you mean 'adamw'"):
+        build_optimizer(model(), {**CONF, "optimizer": "adamww"})
+    with pytest.raises(SertlError, match="no trainable parameter starts with"):
+        build_optimizer(model(), {**CONF, "lr_scale": {"c": 0.5}})
+    with pytest.raises(SertlError, match="no trainable parameter"):
+        build_optimizer(model().requires_grad_(False), CONF)

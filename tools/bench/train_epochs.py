@@ -1,0 +1,58 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Some epochs of training, timed in a process of its own.
+
+For the benchmarks of training: the real loop, model and data set; labels are arbitrary, as speed
+does not depend on them. There is no dev set and nothing is decoded.
+"""
+
+import argparse
+import json
+import logging
+import tempfile
+from pathlib import Path
+
+import torch
+from dump_clips import find_clips
+from machine import CONF_DIR, peak_gib
+
+from sertl.data.datadir import DataDir, Utterance
+from sertl.train.experiment import resolve
+from sertl.train.loop import Trainer
+from sertl.train.phase import Inputs, build
+from sertl.train.place import Place
+
+LABELS = list("abcdefg")
+
+
+def make_data(wav_dir: str, number: int) -> DataDir:
+    """The first clips of a folder, with the labels in turn."""
+    utts = {
+        u.utt: Utterance(u.utt, u.spk, u.wav, u.dur_sec, emo=LABELS[i % len(LABELS)])
+        for i, u in enumerate(find_clips(Path(wav_dir), number))
+    }
+    return DataDir(Path(wav_dir), utts, LABELS, None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("arguments", help="JSON, see machine.measure")
+    args = json.loads(parser.parse_args().arguments)
+    logging.disable(logging.INFO)
+    torch.set_num_threads(args["threads"])
+    conf = resolve(CONF_DIR, args["upstream"], args["method"], args["settings"], args["ckpt"])
+    phase = conf["phases"][0]
+    data = make_data(args["wav_dir"], args["clips"])
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        inputs = Inputs(conf, phase, Place(out, out, Path(args["dump"]), 1, 1))
+        train = inputs.dataset(data, LABELS, phase)
+        model = build(phase, inputs, data, train.classes, 0)
+        Trainer(model, phase, train, None, out, 1, "last", torch.device("cpu")).run()
+        lines = (out / "log.jsonl").read_text().splitlines()
+    epochs = [entry for entry in map(json.loads, lines) if entry["kind"] == "train"]
+    report = {key: [epoch[key] for epoch in epochs] for key in ("sec", "data_wait_sec")}
+    print(json.dumps({**report, "updates": epochs[0]["update"], "peak_gib": peak_gib()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Create tools/venv and install sertl with the versions it was tested with.
+#
+# Usage: tools/install.sh [--python PYTHON] [--torch keep|SPEC] [--venv DIR]
+#
+#   --python PYTHON  interpreter of the environment (3.10 or later) [python3]
+#   --venv DIR       where the environment goes [tools/venv]
+#   --torch keep     bring your own torch and torchaudio: the environment sees the packages of
+#                    PYTHON (venv --system-site-packages), and torch is not installed
+#   --torch "ARGS"   arguments for pip that install torch and torchaudio, from one source, e.g.
+#                    --torch "torch==2.11.0 torchaudio==2.11.0 --index-url https://download.pytorch.org/whl/cpu"
+#                    (CPU only, much smaller) or .../whl/cu126 for another CUDA
+#
+# By default both come from PyPI: they carry CUDA and also run without a GPU (about 5 GB).
+# To use an environment of your own instead, activate it, "pip install -e .[mini,test]", and
+# sertl's scripts take it as it is.
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$root/tools/log.sh"
+
+python=python3
+venv=$root/tools/venv
+torch="torch==2.11.0 torchaudio==2.11.0"
+while (( $# > 0 )); do
+  case $1 in
+    --help | -h)
+      sed -n '2,/^# Copyright/{/^# Copyright/d;s/^# \{0,1\}//p}' "$0"
+      exit 0
+      ;;
+    --python | --torch | --venv)
+      (( $# > 1 )) || die "$1 needs a value"
+      printf -v "${1#--}" '%s' "$2"
+      shift 2
+      ;;
+    *) die "unknown option $1 (see --help)" ;;
+  esac
+done
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+  die "$python is older than Python 3.10; give another with --python"
+
+# Wheels that disagree with the user's constraints would be replaced, so "keep" pins nothing of torch.
+constraints=$(mktemp)
+trap 'rm -f "$constraints"' EXIT
+rm -f "$venv/.complete"
+if [[ $torch == keep ]]; then
+  "$python" -m venv --system-site-packages "$venv"
+  grep -v -i -E '^(torch|torchaudio|triton|nvidia|cuda|numpy)' "$root/tools/constraints.txt" > "$constraints"
+else
+  "$python" -m venv "$venv"
+  grep -v -i -E '^(torch|torchaudio|triton|nvidia|cuda)' "$root/tools/constraints.txt" > "$constraints"
+  log "installing $torch"
+  read -r -a torch_args <<< "$torch"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${torch_args[@]}"
+fi
+log "installing sertl and its packages"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+  --constraint "$constraints" --editable "${root}[mini,test]"
+touch "$venv/.complete"
+log "installed into $venv"

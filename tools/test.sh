@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The one test command: installs what is missing, then lint, ShellCheck and pytest.
+#
+# Usage: tools/test.sh [pytest arguments]
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. ./path.sh
+python -c 'import pytest, hypothesis, xdist' 2> /dev/null || die "this Python has sertl's packages \
+but not those of its tests: pip install -e '.[mini,test]'"
+export OMP_NUM_THREADS=1
+
+log "ruff"
+ruff check .
+ruff format --check .
+log "ShellCheck"
+git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR
+log "pytest"
+python -m pytest -n "${SERTL_TEST_JOBS:-$(nproc)}" --dist loadfile "$@"
