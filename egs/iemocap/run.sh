@@ -37,7 +37,8 @@ redo=false           # delete the chosen stages' output and start again
 # end of options
 # shellcheck source=/dev/null
 if [[ -f conf/defaults.sh ]]; then . conf/defaults.sh; fi # the recipe's own defaults
-command="./run.sh${*:+ ${*@Q}}"
+command="cd egs/${PWD##*/} && ./run.sh"
+for word in "$@"; do printf -v command '%s %q' "$command" "$word"; done
 . ../../tools/parse_options.sh
 . ../../tools/jobs.sh
 (( stage <= stop_stage && stop_stage <= 9 )) || die "stages are 0 to 9, got $stage to $stop_stage"

@@ -1,8 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """What every recipe's `local/prepare_data.py` shares: checks, counts and the data directory.
 
-A `prepare_data.py` parses its corpus into `Utterance`s with the corpus's own labels and calls
-`prepare`; policy, audio checks, counts and writing are done here.
+A `prepare_data.py` reads its corpus into `Utterance`s with the corpus's own labels and hands them
+to `prepare_command`; options, policy, audio checks, counts and writing are done here.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -19,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sertl.data.audio import SAMPLE_RATE, AudioFacts, inspect_audio
-from sertl.data.corpus import Corpus, apply_policy, check_counts
+from sertl.data.corpus import Corpus, apply_policy, check_counts, load_corpus
 from sertl.data.datadir import Utterance, read_data_dir, write_data_dir
 from sertl.data.table import listing
 from sertl.errors import SertlError
@@ -52,6 +52,20 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
         help="see whether --corpus-dir is the corpus: labels, counts, audio files; write nothing",
     )
     return parser
+
+
+def prepare_command(
+    description: str, read: Callable[[argparse.Namespace], Iterable[Utterance]]
+) -> None:
+    """The whole of a `local/prepare_data.py` but for reading the corpus.
+
+    Args:
+        description: For --help.
+        read: Parsed options (corpus_dir, allow_subset, …) -> every utterance of the corpus.
+    """
+    args = argument_parser(description).parse_args()
+    corpus = load_corpus(args.conf, args.policy)
+    prepare(corpus, read(args), args.out, args.allow_subset, args.redo, args.nj, args.check_only)
 
 
 def prepare(

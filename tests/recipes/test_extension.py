@@ -24,19 +24,16 @@ PREPARE = '''
 """Tones: <spk>_<label>_<n>.wav."""
 from pathlib import Path
 from sertl.cli import run
-from sertl.data.corpus import load_corpus
 from sertl.data.datadir import Utterance
-from sertl.data.prepare import argument_parser, prepare
+from sertl.data.prepare import prepare_command
+
+def read(folder):
+    for path in sorted(Path(folder).glob("*.wav")):
+        spk, label, _ = path.stem.split("_")
+        yield Utterance(f"{spk}-{path.stem}", spk, str(path), 0.0, emo=label)
 
 def main():
-    args = argument_parser(__doc__).parse_args()
-    corpus = load_corpus(args.conf, args.policy)
-    utts = []
-    for path in sorted(Path(args.corpus_dir).glob("*.wav")):
-        spk, label, _ = path.stem.split("_")
-        utts.append(Utterance(f"{spk}-{path.stem}", spk, str(path), 0.0, emo=label))
-    if not args.check_only:
-        prepare(corpus, utts, args.out, args.allow_subset, args.redo, args.nj)
+    prepare_command(__doc__, lambda args: read(args.corpus_dir))
 
 if __name__ == "__main__":
     run(main)

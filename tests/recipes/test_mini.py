@@ -48,7 +48,7 @@ def test_better_than_chance_and_not_void(mini):
         for k in (1, 2)
     ]
     for result in results:
-        assert 0.35 < result["ua"] < 1.0
+        assert 0.35 < result["emotion"]["ua"] < 1.0
 
 
 def test_running_again_recomputes_nothing(mini):

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 from sertl.cli import run
-from sertl.data.corpus import load_corpus
 from sertl.data.datadir import Utterance
-from sertl.data.prepare import argument_parser, prepare
+from sertl.data.prepare import prepare_command
 from sertl.data.table import listing
 from sertl.errors import SertlError
 
@@ -104,16 +103,7 @@ def read_emodb(root: Path) -> list[Utterance]:
 
 
 def main() -> None:
-    args = argument_parser(__doc__).parse_args()
-    prepare(
-        load_corpus(args.conf, args.policy),
-        read_emodb(args.corpus_dir),
-        args.out,
-        args.allow_subset,
-        args.redo,
-        args.nj,
-        args.check_only,
-    )
+    prepare_command(__doc__, lambda args: read_emodb(args.corpus_dir))
 
 
 if __name__ == "__main__":

@@ -5,21 +5,11 @@
 from iemocap import read_iemocap
 
 from sertl.cli import run
-from sertl.data.corpus import load_corpus
-from sertl.data.prepare import argument_parser, prepare
+from sertl.data.prepare import prepare_command
 
 
 def main() -> None:
-    args = argument_parser(__doc__).parse_args()
-    prepare(
-        load_corpus(args.conf, args.policy),
-        read_iemocap(args.corpus_dir, args.allow_subset),
-        args.out,
-        args.allow_subset,
-        args.redo,
-        args.nj,
-        args.check_only,
-    )
+    prepare_command(__doc__, lambda args: read_iemocap(args.corpus_dir, args.allow_subset))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ import csv
 from pathlib import Path
 
 from sertl.cli import run
-from sertl.data.corpus import load_corpus
 from sertl.data.datadir import Utterance
-from sertl.data.prepare import argument_parser, prepare
+from sertl.data.prepare import prepare_command
 from sertl.errors import SertlError
 
 
@@ -42,16 +41,7 @@ def utterance(row: dict[str, str], root: Path) -> Utterance:
 
 
 def main() -> None:
-    args = argument_parser(__doc__).parse_args()
-    prepare(
-        load_corpus(args.conf, args.policy),
-        read_mini(args.corpus_dir),
-        args.out,
-        args.allow_subset,
-        args.redo,
-        args.nj,
-        args.check_only,
-    )
+    prepare_command(__doc__, lambda args: read_mini(args.corpus_dir))
 
 
 if __name__ == "__main__":
