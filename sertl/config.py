@@ -19,8 +19,6 @@ METHOD_KEYS = {
     "description": "",
     "input": "feats",
     "transductive": False,
-    "teacher": None,
-    "pseudo_labels": None,
     "phases": [],
 }
 INPUTS = ("feats", "wav")
@@ -112,7 +110,7 @@ def load_method(conf_dir: str | Path, method: str, overrides: dict | None = None
         conf_dir: The folder that holds train.yaml and method/.
         method: File name in conf/method/ without .yaml; may hold a slash for a variant's folder.
         overrides: From parse_overrides. A key of METHOD_KEYS changes the method, the name of a
-            phase (or `teacher`) changes that phase, any other key changes every phase.
+            phase changes that phase, any other key changes every phase.
 
     Returns:
         METHOD_KEYS with `phases` a list of complete phases, plus `method`.
@@ -136,10 +134,6 @@ def load_method(conf_dir: str | Path, method: str, overrides: dict | None = None
         phases[phase["name"]] = phase
     if not phases:
         raise SertlError(f"{path}: a method needs at least one phase")
-    teacher = conf["teacher"]
-    if teacher is not None:
-        teacher = merge({**defaults, "name": "teacher"}, teacher, f"{path}, teacher")
-    pseudo_labels = conf["pseudo_labels"]
 
     for key, value in (overrides or {}).items():
         where = f"--set {key}"
@@ -147,10 +141,6 @@ def load_method(conf_dir: str | Path, method: str, overrides: dict | None = None
             conf[key] = _typed(key, METHOD_KEYS[key], value, where)
         elif key in phases:
             phases[key] = merge(phases[key], value, where)
-        elif key == "teacher" and teacher is not None:
-            teacher = merge(teacher, value, where)
-        elif key == "pseudo_labels" and pseudo_labels is not None:
-            pseudo_labels = merge(pseudo_labels, value, where)
         elif key in defaults and key != "name":
             phases = {n: merge(p, {key: value}, "--set") for n, p in phases.items()}
         else:
@@ -158,13 +148,7 @@ def load_method(conf_dir: str | Path, method: str, overrides: dict | None = None
             raise unknown_name("key in --set", key, known)
     if conf["input"] not in INPUTS:
         raise unknown_name("input", conf["input"], INPUTS)
-    return {
-        "method": method,
-        **conf,
-        "teacher": teacher,
-        "pseudo_labels": pseudo_labels,
-        "phases": list(phases.values()),
-    }
+    return {"method": method, **conf, "phases": list(phases.values())}
 
 
 def dump_yaml(value: dict) -> str:

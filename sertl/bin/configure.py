@@ -29,8 +29,6 @@ def main() -> None:
     print(f"tag={tag}")
     print(f"input={conf['input']}")
     print(f"dump_name={dump_name(args.upstream, args.set)}")
-    print(f"teacher={'yes' if conf['teacher'] else 'no'}")
-    print(f"pseudo_labels={'yes' if conf['pseudo_labels'] else 'no'}")
     print(f"phases={' '.join(phase['name'] for phase in conf['phases'])}")
 
 

@@ -56,10 +56,9 @@ def make_tag(upstream: str, method: str, settings: Sequence[str], variant: str =
 
 def _word(setting: str) -> str:
     key, _, value = setting.partition("=")
-    if value == "true":
-        value = ""
-    word = key.split(".")[-1] + "-" * bool(value) + value
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-")
+    words = [key.split(".")[-1]] + [value] * (value != "true")
+    words = [re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words]
+    return "-".join(words)
 
 
 def save_experiment(exp: str | Path, conf: dict, command: str, redo: bool) -> None:

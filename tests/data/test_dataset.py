@@ -1,0 +1,82 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Batches of tensors: labels and masks, crops that depend on seed, epoch and utterance alone."""
+
+import math
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from fakes import fake_dataset
+
+from sertl.data.datadir import DataDir, Utterance
+from sertl.data.dataset import UttDataset, prefetch
+from sertl.errors import SertlError
+
+
+@pytest.fixture
+def audio(tmp_path):
+    """Two clips of 0.5 and 2 s whose samples count up, the second without labels."""
+    utts = {}
+    for name, seconds, emo in (("a", 0.5, "sad"), ("b", 2.0, None)):
+        wave = np.arange(int(16000 * seconds)) / 65536
+        soundfile.write(tmp_path / f"{name}.wav", wave, 16000, subtype="FLOAT")
+        known = {"gender": "f", "style": "acted", "vad": (1.0, 2.0, 3.0)} if emo else {}
+        utts[f"s-{name}"] = Utterance(
+            f"s-{name}", "s", str(tmp_path / f"{name}.wav"), seconds, emo=emo, **known
+        )
+    return DataDir(tmp_path, utts, ["ang", "sad"], (1.0, 5.0))
+
+
+def test_audio_is_padded_and_missing_labels_are_marked(audio):
+    batch = UttDataset(audio, audio.labels).batch([0, 1])
+    assert batch.utt == ["s-a", "s-b"]
+    assert batch.wav.shape == (2, 32000) and batch.wav_lens.tolist() == [8000, 32000]
+    assert batch.wav[0, 8000:].abs().sum() == 0
+    assert (batch.emo.tolist(), batch.gender.tolist(), batch.style.tolist()) == (
+        [1, -1],
+        [0, -1],
+        [0, -1],
+    )
+    assert batch.vad[0].tolist() == [1.0, 2.0, 3.0]
+    assert all(math.isnan(v) for v in batch.vad[1].tolist())
+
+
+def test_crops_start_on_frames_and_repeat(audio):
+    data = UttDataset(audio, audio.labels, crop_sec=1.0, seed=3)
+    first = data.batch([1], epoch=1)
+    assert first.wav_lens.tolist() == [16000]
+    assert round(first.wav[0, 0].item() * 65536) % 320 == 0
+    assert torch.equal(first.wav, data.batch([1, 0], epoch=1).wav[:1])  # whatever else is read
+    starts = {data.batch([1], epoch=e).wav[0, 0].item() for e in range(8)}
+    assert len(starts) > 3
+    assert data.batch([1]).wav_lens.tolist() == [32000]  # evaluation reads whole clips
+
+
+def test_unknown_label_is_refused(audio):
+    with pytest.raises(SertlError, match=r"labels \['sad'\], not among \['ang', 'hap'\]"):
+        UttDataset(audio, ["ang", "hap"])
+
+
+def test_features_are_padded_and_normalised():
+    data = fake_dataset(number=6, normalise=True, cache_gib=1.0)
+    for _ in range(2):  # the second time from the cache
+        batch = data.batch([0, 1, 2])
+        assert batch.feats.shape == (3, 2, int(batch.lens.max()), 6)
+        real = batch.feats[0, :, : batch.lens[0]]
+        torch.testing.assert_close(real.mean(-1), torch.zeros(real.shape[:2]), atol=1e-5, rtol=0)
+        assert batch.feats[0, :, batch.lens[0] :].abs().sum() == 0
+
+
+def test_prefetch_keeps_order_raises_and_stops():
+    assert list(prefetch(iter(range(10)))) == list(range(10))
+
+    def broken():
+        yield 1
+        raise SertlError("file x is broken")
+
+    with pytest.raises(SertlError, match="file x is broken"):
+        list(prefetch(broken()))
+    endless = prefetch(iter(int, 1))
+    assert next(endless) == 0
+    endless.close()  # returns, so the thread has ended
