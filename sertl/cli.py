@@ -27,4 +27,6 @@ def run(main: Callable[[], None]) -> None:
                 f"error: no space left while writing {error.filename or 'output'}; free some "
                 "space and run the same command again"
             )
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG):
+            sys.exit(f"error: {error.filename or 'output'}: {error.strerror}")
         raise

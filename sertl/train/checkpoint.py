@@ -4,6 +4,7 @@
 A checkpoint holds tensors, numbers and strings only, and of a frozen upstream nothing: its hash.
 """
 
+import io
 import logging
 import random
 from pathlib import Path
@@ -29,9 +30,16 @@ def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def save(path: str | Path, value: dict) -> None:
-    """torch.save under a temporary name, then rename."""
+    """torch.save under a temporary name, then rename.
+
+    Raises:
+        OSError: If the disk is full. torch's own writer would raise an unnamed RuntimeError, so
+            the bytes are made in memory and written from here.
+    """
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
     with replacing(path) as temporary:
-        torch.save(value, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load(path: str | Path) -> dict:

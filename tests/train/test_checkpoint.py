@@ -1,6 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Checkpoints: only what trained, strict loading, init that says what it did, damaged files."""
 
+import resource
+
 import pytest
 import torch
 from torch import nn
@@ -77,3 +79,18 @@ def test_random_state_round_trip():
     first = draw()
     checkpoint.set_random_state(state)
     assert draw() == first
+
+
+def test_a_write_that_fails_is_an_os_error_and_leaves_the_old_checkpoint(tmp_path):
+    path = tmp_path / "a.pt"
+    checkpoint.save(path, {"model": {"x": torch.zeros(3)}})
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # as a disk that fills up
+    try:
+        with pytest.raises(OSError, match="too large"):
+            checkpoint.save(path, {"model": {"x": torch.zeros(10_000)}})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
