@@ -17,6 +17,10 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None:  # as when a write finds the disk full
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
