@@ -22,7 +22,8 @@ METHOD_KEYS = {
     "phases": [],
 }
 INPUTS = ("feats", "wav")
-OPEN_KEYS = {"model_conf", "lr_scale"}  # dictionaries whose keys somebody else defines and checks
+# Dictionaries whose keys somebody else defines and checks.
+OPEN_KEYS = {"model_conf", "lr_scale", "init_map"}
 
 
 def load_yaml(path: str | Path) -> dict:

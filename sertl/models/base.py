@@ -94,6 +94,10 @@ class SERModel(nn.Module):
     def after_step(self, update: int, total: int) -> None:
         """Called after each optimiser update, e.g. to move an EMA teacher."""
 
+    def health(self) -> dict[str, float]:
+        """Called after after_step: numbers for the log's `health` entries, {} if none are due."""
+        return {}
+
     def insight(self) -> dict:
         """JSON-serialisable facts about the trained model for the report, e.g. layer weights."""
         return {}

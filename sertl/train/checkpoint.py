@@ -76,16 +76,31 @@ def load_trained(model: nn.Module, state: dict[str, torch.Tensor], source: str) 
     model.load_state_dict(state, strict=False)  # a frozen upstream has its own source
 
 
-def init_from(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> dict[str, int]:
+def init_from(
+    model: nn.Module,
+    state: dict[str, torch.Tensor],
+    source: str,
+    parts: dict[str, str] | None = None,
+) -> dict[str, int]:
     """Start a phase from an earlier one: load what both have, and say what was not.
+
+    Args:
+        model: The phase's model.
+        state: trained_state of the earlier one.
+        source: Named in errors.
+        parts: Part of this model -> part of the earlier one that it starts from, as in
+            {"adapter": "teacher"}; a part that is named must fit completely.
 
     Returns:
         Number of tensors loaded, created (only here) and dropped (only there).
 
     Raises:
-        SertlError: If nothing was loaded, or a tensor of the same name has another shape.
+        SertlError: If nothing was loaded, a tensor of the same name has another shape, or a part
+            does not fit.
     """
     own = model.state_dict()
+    for here, there in (parts or {}).items():
+        state = _rename_part(own, state, source, here, there)
     shared = state.keys() & own.keys()
     shapes = [
         f"{n} {tuple(state[n].shape)} -> {tuple(own[n].shape)}"
@@ -104,6 +119,24 @@ def init_from(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> 
     counts = {"loaded": len(shared), "created": len(fresh), "dropped": len(state.keys() - shared)}
     logger.info("init from %s: %s", source, counts)
     return counts
+
+
+def _rename_part(own: dict, state: dict, source: str, here: str, there: str) -> dict:
+    """The state with its part `there` under the name `here`."""
+    moved = {
+        f"{here}.{n.removeprefix(there + '.')}": t
+        for n, t in state.items()
+        if n.startswith(f"{there}.")
+    }
+    wanted = {n for n in own if n.startswith(f"{here}.")}
+    if not wanted or moved.keys() != wanted:
+        raise SertlError(
+            f"init_map {here}: {there} of {source}: the parts hold different tensors; only in "
+            f"this model: {sorted(wanted - moved.keys())[:5]}, only there: "
+            f"{sorted(moved.keys() - wanted)[:5]}"
+        )
+    rest = {n: t for n, t in state.items() if not n.startswith((f"{here}.", f"{there}."))}
+    return {**rest, **moved}
 
 
 def random_state() -> dict:

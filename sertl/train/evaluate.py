@@ -86,7 +86,7 @@ def evaluate(
         values["ua"] = float(metrics.ua(confusion))
         values["wa"] = float(metrics.wa(confusion))
     rated = [u for u in data.utts if u.vad is not None]
-    if rated and "vad" in outputs[rated[0].utt]:
+    if rated and "vad" in outputs.get(rated[0].utt, {}):
         ref = np.array([u.vad for u in rated])
         hyp = np.stack([outputs[u.utt]["vad"] for u in rated])
         if len(rated) > 1:

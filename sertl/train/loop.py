@@ -200,6 +200,10 @@ class Trainer:
         self.state.batch += 1
         self.model.after_step(self.state.update, self.total)
         self.record.update(self.state.update, lr=lr, grad_norm=float(norm))
+        health = self.model.health()
+        if health:
+            where = {"epoch": self.state.epoch, "update": self.state.update}
+            self.record.write({"kind": "health", **where, **health})
         every = self.optim["save_updates"]
         if every and self.state.update % every == 0:
             self._save()

@@ -49,9 +49,10 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
     if not named:
         raise SertlError("the model has no trainable parameter")
     scales = conf["lr_scale"]
-    unused = [prefix for prefix in scales if not any(n.startswith(prefix) for n, _ in named)]
+    known = [n for n, _ in model.named_parameters()]  # a part may be frozen by another key
+    unused = [prefix for prefix in scales if not any(n.startswith(prefix) for n in known)]
     if unused:
-        raise SertlError(f"optim_conf.lr_scale: no trainable parameter starts with {unused}")
+        raise SertlError(f"optim_conf.lr_scale: no parameter starts with {unused}")
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in named:
         matching = [prefix for prefix in scales if name.startswith(prefix)]

@@ -166,7 +166,7 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
     vocab_size = tokenizer.size if tokenizer else 0
     model = build(phase, inputs, train, train_set.classes, vocab_size)
     if init is not None:
-        checkpoint.init_from(model, checkpoint.load(init)["model"], str(init))
+        checkpoint.init_from(model, checkpoint.load(init)["model"], str(init), phase["init_map"])
     model.to(device)
     if rank > 0:  # the same weights everywhere, other dropout
         seed_everything(derive_seed(place.seed, phase["name"], place.fold, "rank", rank))

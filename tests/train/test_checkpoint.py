@@ -57,6 +57,23 @@ def test_init_counts_and_refuses_to_load_nothing():
         checkpoint.init_from(Net(), {"other": torch.zeros(1)}, "x")
 
 
+def test_init_takes_a_part_under_another_name():
+    """head <- teacher; what is called head there is not taken."""
+    torch.manual_seed(0)
+    state = checkpoint.trained_state(Net())
+    state["teacher.weight"], state["teacher.bias"] = torch.ones(3, 4), torch.zeros(3)
+    model = Net()
+    counts = checkpoint.init_from(model, state, "x", {"head": "teacher"})
+    assert counts == {"loaded": 4, "created": 0, "dropped": 0}
+    assert (model.head.weight == 1).all() and (model.head.bias == 0).all()
+    for parts in ({"head": "techer"}, {"haed": "teacher"}):
+        with pytest.raises(SertlError, match="the parts hold different tensors"):
+            checkpoint.init_from(Net(), state, "x", parts)
+    del state["teacher.bias"]
+    with pytest.raises(SertlError, match=r"only in this model: \['head.bias'\]"):
+        checkpoint.init_from(Net(), state, "x", {"head": "teacher"})
+
+
 def test_damaged_and_missing_files(tmp_path):
     with pytest.raises(SertlError, match="no such checkpoint"):
         checkpoint.load(tmp_path / "none.pt")

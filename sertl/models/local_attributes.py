@@ -1,0 +1,239 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Training of a WAP adapter without labels, on local attributes found in the teacher's frames.
+
+The student sees masked features; the teacher, its moving average, sees them whole. The teacher's
+frames, normalised over each utterance, are clustered as training goes; the student predicts the
+cluster of what was masked, and the teacher's frames themselves. models/wap.py takes the result.
+
+Song et al., 2025, arXiv 2509.23795; the clustering is that of DinoSR (Liu et al., NeurIPS 2023).
+What the paper leaves open is our choice and can be set.
+"""
+
+import logging
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sertl.errors import SertlError, unknown_name
+from sertl.models.base import SERModel, Spec
+from sertl.nn import target_health
+from sertl.nn.codebook import Codebook
+from sertl.nn.distillation import DISTILLATIONS, instance_norm
+from sertl.nn.ema import ema_copy, ema_update, momentum_at
+from sertl.nn.layer_mix import LayerMix
+from sertl.nn.masking import span_masks
+from sertl.nn.pooling import frame_mask
+from sertl.nn.wap_transformer import WapTransformer
+from sertl.seed import derive_seed
+
+logger = logging.getLogger(__name__)
+
+FRAMES = ("all", "masked")
+GRACE = 0.1  # share of all updates in which the codebook may still be finding its frames
+
+
+class Model(SERModel):
+    """Loss: cross-entropy of the masked frames' clusters + distil_weight * distillation.
+
+    Args:
+        spec: See base.Spec. Of several hidden states the plain mean is taken.
+        upstream: For input `wav`, else None.
+        blocks, heads, ffn, block_dropout, norm, position: See nn.WapTransformer.
+        mask_prob, span: See nn.masking; span in frames.
+        centroids: K.
+        codebook_decay: See nn.Codebook.
+        update_on: Frames that move the centroids: all or masked.
+        mask_loss: False trains by distillation alone; frames are masked all the same.
+        distil: regress, soft (see nn.distillation) or none.
+        distil_on: Frames of the distillation: all or masked.
+        distil_weight: lambda.
+        momentum: Of the teacher, at the first update and after momentum_updates.
+        momentum_updates: Updates over which it rises, at most all.
+        student_temperature, teacher_temperatures: See nn.SoftAttributes.
+    """
+
+    needs = ()
+
+    def __init__(
+        self,
+        spec: Spec,
+        upstream: nn.Module | None = None,
+        blocks: int = 3,
+        heads: int = 0,
+        ffn: int = 0,
+        block_dropout: float = 0.1,
+        norm: str = "pre",
+        position: str = "conv",
+        mask_prob: float = 0.8,
+        span: int = 10,
+        centroids: int = 256,
+        codebook_decay: float = 0.9,
+        update_on: str = "all",
+        mask_loss: bool = True,
+        distil: str = "regress",
+        distil_on: str = "all",
+        distil_weight: float = 1.0,
+        momentum: tuple[float, float] = (0.999, 0.9999),
+        momentum_updates: int = 30_000,
+        student_temperature: float = 0.1,
+        teacher_temperatures: tuple[float, float] = (0.04, 0.07),
+    ):
+        super().__init__(spec, upstream)
+        if distil not in DISTILLATIONS:
+            raise unknown_name("distil", distil, DISTILLATIONS)
+        for key, value in (("update_on", update_on), ("distil_on", distil_on)):
+            if value not in FRAMES:
+                raise unknown_name(key, value, FRAMES)
+        if distil == "none" and not mask_loss:
+            raise ValueError("distil: none and mask_loss: false leave nothing to learn")
+        if not (0.0 < mask_prob <= 1.0 and span >= 1):
+            raise ValueError(f"mask_prob {mask_prob} must be in (0, 1], span {span} at least 1")
+        size = spec.hidden_size
+        self.mask_prob, self.span = mask_prob, span
+        self.update_on, self.distil_on, self.distil_weight = update_on, distil_on, distil_weight
+        self.momentum, self.momentum_updates = tuple(momentum), momentum_updates
+        self.mix = LayerMix(len(spec.layers)).requires_grad_(False)
+        self.student = WapTransformer(size, blocks, heads, ffn, block_dropout, norm, position)
+        self.teacher = ema_copy(self.student)
+        self.mask_vector = nn.Parameter(torch.empty(size).uniform_())
+        self.codebook = Codebook(size, centroids, codebook_decay)
+        self.classify = nn.Linear(size, centroids) if mask_loss else None
+        self.distil = None
+        if distil == "regress":
+            self.distil = DISTILLATIONS[distil](size)
+        elif distil == "soft":
+            self.distil = DISTILLATIONS[distil](
+                size, centroids, student_temperature, teacher_temperatures
+            )
+        self.window = target_health.HealthWindow(size, centroids)
+        # A mask follows from this seed, the update and the utterance: neither a resume nor the
+        # way a batch is cut changes it.
+        self.register_buffer("mask_seed", torch.randint(2**62, ()))
+        self.register_buffer("updates_done", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("updates_total", torch.ones((), dtype=torch.int64))
+        self._health: dict[str, float] = {}
+
+    def train(self, mode: bool = True) -> "Model":
+        """The teacher stays in evaluation mode."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def draw_mask(self, batch, lens: torch.Tensor, max_len: int) -> torch.Tensor:
+        """(B, T) bool; on dev an utterance's mask is always the same."""
+        when = int(self.updates_done) if self.training else "dev"
+        generators = [
+            torch.Generator().manual_seed(derive_seed(int(self.mask_seed), when, utt))
+            for utt in batch.utt
+        ]
+        masks = span_masks(lens.tolist(), max_len, self.mask_prob, self.span, generators)
+        return masks.to(lens.device)
+
+    @torch.no_grad()
+    def targets(
+        self, frames: torch.Tensor, lens: torch.Tensor, valid: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The teacher's view, in float32.
+
+        Args:
+            frames: (B, T, D), not masked.
+            lens: (B,).
+            valid: (B, T) bool, the frames that count, N of them.
+
+        Returns:
+            Raw frames (B, T, D), normed frames (N, D), their centroids (N,).
+        """
+        with torch.autocast(frames.device.type, enabled=False):
+            raw = self.teacher(frames, lens)
+            normed = instance_norm(raw.masked_fill(~valid[:, :, None], 0.0), valid)[valid]
+            return raw, normed, self.codebook(normed)
+
+    def forward(self, batch) -> tuple[torch.Tensor, dict]:
+        """Loss and stats; their weight is the number of frames that count."""
+        hidden, lens = self.hidden(batch)
+        with torch.autocast(hidden.device.type, enabled=False):  # targets are made in float32
+            frames = self.mix(hidden.float())  # (B, T, D)
+        # An utterance of one frame has no variance to normalise by.
+        valid = frame_mask(lens, frames.shape[1]) & (lens >= 2)[:, None]  # (B, T)
+        masked = self.draw_mask(batch, lens, frames.shape[1]) & valid
+        raw, normed, labels = self.targets(frames, lens, valid)
+        seen = torch.where(masked[:, :, None], self.mask_vector.to(frames.dtype), frames)
+        student = self.student(seen, lens)[valid]  # (N, D)
+        of_valid = masked[valid]  # (N,)
+
+        sums = target_health.measure(raw, valid, labels, len(self.codebook.counts))
+        loss, stats = student.sum() * 0.0, {}
+        if self.classify is not None:
+            logits = self.classify(student[of_valid]).float()  # (M, K)
+            total = F.cross_entropy(logits, labels[of_valid], reduction="sum")
+            stats["loss_mask"] = total / max(1, len(logits))
+            target_health.measure_prediction(sums, logits, labels[of_valid])
+            loss = loss + stats["loss_mask"]
+        if self.distil is not None:
+            kept = of_valid if self.distil_on == "masked" else torch.ones_like(of_valid)
+            progress = float(self.updates_done / self.updates_total)
+            stats["loss_distil"] = self.distil(
+                student[kept], raw[valid][kept], normed[kept], progress
+            )
+            loss = loss + self.distil_weight * stats["loss_distil"]
+        if self.training:
+            kept = of_valid if self.update_on == "masked" else torch.ones_like(of_valid)
+            self.codebook.add(normed[kept], labels[kept])
+            self.window.add(sums)
+        stats = {name: value.detach() for name, value in stats.items()}
+        weight = torch.tensor(float(len(student)), device=frames.device)
+        return loss, {**stats, **target_health.figures(sums), "weight": weight}
+
+    def predict(self, batch) -> dict[str, torch.Tensor]:
+        """Nothing about utterances."""
+        return {}
+
+    def evaluate(self, batch) -> tuple[torch.Tensor, dict, dict[str, torch.Tensor]]:
+        """Loss and stats of held-out speech; moves nothing in evaluation mode."""
+        return *self.forward(batch), {}
+
+    @torch.no_grad()
+    def after_step(self, update: int, total: int) -> None:
+        """Move teacher and centroids; look at the health of the targets.
+
+        Raises:
+            SertlError: If the targets have collapsed.
+        """
+        self.updates_done.fill_(update)
+        self.updates_total.fill_(total)
+        momentum = momentum_at(update, total, *self.momentum, self.momentum_updates)
+        ema_update(self.teacher, self.student, momentum)
+        if self.distil is not None:
+            self.distil.after_step(momentum)
+        self.codebook.update()
+        self._health = self.window.after_step()
+        if self._health:
+            self._health["ema_decay"] = momentum
+            self._check(self._health, update, total)
+
+    def _check(self, health: dict[str, float], update: int, total: int) -> None:
+        """Warn of, or stop at, collapsing targets (thresholds are ours)."""
+        number = len(self.codebook.counts)
+        found = {"teacher_spread": (health["teacher_spread"], 0.1, 0.01)}
+        if self.classify is not None and update > GRACE * total:
+            found["perplexity"] = (health["perplexity"], 0.1 * number, 2.0)
+        for name, (value, warn, stop) in found.items():
+            words = f"{name} of the targets is {value:.3g} at update {update}"
+            if value < stop:
+                raise SertlError(
+                    f"{words}, below {stop:g}: they have collapsed. Raise model_conf.momentum, "
+                    "lower optim_conf.lr, or try other model_conf.centroids or codebook_decay"
+                )
+            if value < warn:
+                logger.warning("%s, below %g: they may be collapsing", words, warn)
+
+    def health(self) -> dict[str, float]:
+        """Health of the targets over the window that the last update ended, {} if it ended none."""
+        return self._health
+
+    def insight(self) -> dict:
+        """Weights of the teacher's blocks, and the latest health of the targets."""
+        weights = [round(w, 4) for w in self.teacher.mix.weights().tolist()]
+        health = {name: round(value, 4) for name, value in self.window.figures().items()}
+        return {"adapter_weights": weights, "target_health": health}

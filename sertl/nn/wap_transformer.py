@@ -1,0 +1,120 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""WAP Transformer: Transformer blocks, then the learned weighted average of the blocks' outputs."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sertl.nn.layer_mix import LayerMix
+from sertl.nn.pooling import frame_mask
+
+NORMS = ("pre", "post")
+POSITIONS = ("none", "conv")
+
+
+class Block(nn.Module):
+    """Self-attention and feed-forward layer, each with a residual path and a layer norm.
+
+    Args:
+        size: D.
+        heads: Attention heads; must divide D.
+        ffn: Width of the feed-forward layer.
+        dropout: Of attention weights and of both outputs.
+        norm: pre (the residual path stays free of norms) or post.
+    """
+
+    def __init__(self, size: int, heads: int, ffn: int, dropout: float, norm: str):
+        super().__init__()
+        self.heads, self.dropout, self.pre = heads, dropout, norm == "pre"
+        self.attention_norm = nn.LayerNorm(size)
+        self.attention_in = nn.Linear(size, 3 * size)
+        self.attention_out = nn.Linear(size, size)
+        self.ffn_norm = nn.LayerNorm(size)
+        self.ffn_in = nn.Linear(size, ffn)
+        self.ffn_out = nn.Linear(ffn, size)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """x (B, T, D), mask (B, T) True at real frames -> (B, T, D), arbitrary at padding."""
+        if self.pre:
+            x = x + self._attend(self.attention_norm(x), mask)
+            return x + self._feed(self.ffn_norm(x))
+        x = self.attention_norm(x + self._attend(x, mask))
+        return self.ffn_norm(x + self._feed(x))
+
+    def _attend(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        qkv = self.attention_in(x).unflatten(2, (3, self.heads, -1))  # (B, T, 3, H, D/H)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, D/H)
+        dropout = self.dropout if self.training else 0.0
+        keys = mask[:, None, None]  # (B, 1, 1, T)
+        out = F.scaled_dot_product_attention(query, key, value, keys, dropout_p=dropout)
+        return self._drop(self.attention_out(out.transpose(1, 2).flatten(2)))
+
+    def _feed(self, x: torch.Tensor) -> torch.Tensor:
+        return self._drop(self.ffn_out(self._drop(F.gelu(self.ffn_in(x)))))
+
+    def _drop(self, x: torch.Tensor) -> torch.Tensor:
+        return F.dropout(x, self.dropout, self.training)
+
+
+class WapTransformer(nn.Module):
+    """Z = sum_l softmax(a)_l X_l over the outputs X_1 .. X_L of L blocks; a = 0 at the start.
+
+    Args:
+        size: D.
+        blocks: L.
+        heads: Per block; 0 takes the largest divisor of D up to D / 64, or 1.
+        ffn: Width of the feed-forward layers; 0 for 4 D.
+        dropout: Inside the blocks.
+        norm: pre or post.
+        position: none, or conv: a depthwise convolution of the input is added to it. Without it
+            attention sees a set of frames, so that all masked frames, which hold one vector, come
+            out alike, and a student could only predict what an utterance holds on the whole.
+        kernel: Frames that the convolution sees; odd.
+
+    Source:
+        Song et al., 2025, arXiv 2509.23795; the sizes are ours. The convolution is that of
+        wav2vec 2.0 (Baevski et al., NeurIPS 2020) with one group per dimension.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        blocks: int = 3,
+        heads: int = 0,
+        ffn: int = 0,
+        dropout: float = 0.1,
+        norm: str = "pre",
+        position: str = "conv",
+        kernel: int = 31,
+    ):
+        super().__init__()
+        if norm not in NORMS:
+            raise ValueError(f"norm '{norm}' is none of {NORMS}")
+        if position not in POSITIONS:
+            raise ValueError(f"position '{position}' is none of {POSITIONS}")
+        if blocks < 1:
+            raise ValueError(f"blocks must be at least 1, got {blocks}")
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, got {kernel}")
+        heads = heads or max(n for n in range(1, max(1, size // 64) + 1) if size % n == 0)
+        if size % heads:
+            raise ValueError(f"{heads} heads do not divide {size} dimensions")
+        self.position = None
+        if position == "conv":
+            self.position = nn.Conv1d(size, size, kernel, padding=kernel // 2, groups=size)
+        self.blocks = nn.ModuleList(
+            Block(size, heads, ffn or 4 * size, dropout, norm) for _ in range(blocks)
+        )
+        self.mix = LayerMix(blocks)
+
+    def forward(self, feats: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """feats (B, T, D), lens (B,) -> (B, T, D), arbitrary but finite at padding."""
+        mask = frame_mask(lens, feats.shape[1])
+        x = feats.masked_fill(~mask[:, :, None], 0.0)
+        if self.position is not None:
+            x = x + F.gelu(self.position(x.transpose(1, 2))).transpose(1, 2)
+        outputs = []
+        for block in self.blocks:
+            x = block(x, mask)
+            outputs.append(x)
+        return self.mix(torch.stack(outputs, dim=1))  # (B, L, T, D) -> (B, T, D)

@@ -1,0 +1,356 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Adapter training without labels: what counts, what moves, resume, health, hand-over."""
+
+import json
+
+import pytest
+import torch
+from fakes import LABELS, fake_dataset
+from torch import nn
+
+from sertl.data.dataset import Batch
+from sertl.errors import SertlError
+from sertl.models.base import Spec, build_model
+from sertl.models.local_attributes import Model
+from sertl.nn.ema import momentum_at
+from sertl.nn.target_health import HealthWindow
+from sertl.seed import seed_everything
+from sertl.train import checkpoint
+from sertl.train.loop import Trainer
+
+SIZE = 6
+SPEC = Spec(labels=LABELS, hidden_size=SIZE, layers=[0, 1])
+SMALL = {"blocks": 2, "ffn": 8, "centroids": 5, "span": 3, "block_dropout": 0.0}
+
+
+def make(seed=0, **conf):
+    torch.manual_seed(seed)
+    return build_model("local_attributes", SPEC, None, {**SMALL, **conf}).train()
+
+
+def make_batch(lens=(9, 5, 12), extra=0, noise=0.0):
+    generator = torch.Generator().manual_seed(3)
+    feats = noise * torch.randn(len(lens), 2, max(lens) + extra, SIZE)
+    for row, n in zip(feats, lens, strict=True):
+        row[:, :n] = torch.randn(2, n, SIZE, generator=generator)
+    return Batch(utt=[f"u{n}" for n in lens], feats=feats, lens=torch.tensor(lens))
+
+
+class Given(nn.Module):
+    """Stands for the student: returns a tensor, and keeps what it was shown."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = nn.Parameter(output)
+
+    def forward(self, frames, lens):
+        self.shown = frames.detach()
+        return self.output
+
+
+def masked_frames(model, batch):
+    return model.draw_mask(batch, batch.lens, int(batch.lens.max()))
+
+
+@pytest.mark.parametrize("distil", ["regress", "soft"])
+def test_the_teacher_gets_no_gradient_and_stays_in_evaluation_mode(distil):
+    model = make(distil=distil, block_dropout=0.5)
+    loss, _ = model(make_batch())
+    loss.backward()
+    teachers = [n for n, _ in model.named_parameters() if "teacher" in n]
+    assert teachers
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad == ("teacher" not in name and name != "mix.scores")
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+    assert not model.teacher.training and model.student.training
+
+
+def test_teacher_moves_by_the_schedule():
+    model = make(momentum=[0.5, 1.0], momentum_updates=3)
+    first = model.teacher.blocks[0].ffn_in.bias.clone()
+    with torch.no_grad():
+        model.student.blocks[0].ffn_in.bias.add_(1.0)
+    model.after_step(2, 10)  # the middle of three: momentum 0.75
+    torch.testing.assert_close(model.teacher.blocks[0].ffn_in.bias, first + 0.25)
+    assert momentum_at(2, 10, 0.5, 1.0, 3) == 0.75
+
+
+def test_only_masked_frames_move_the_mask_loss_and_the_teacher_sees_no_mask():
+    model, batch = make(distil="none"), make_batch()
+    mask = masked_frames(model, batch)
+    assert mask[0].any() and not mask[0, :9].all() and not mask[1, 5:].any()
+    seen = []
+    model.teacher.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+    model.student = Given(torch.randn(3, 12, SIZE))
+    loss, _ = model(batch)
+    loss.backward()
+    moved = model.student.output.grad.abs().sum(dim=2) > 0
+    assert torch.equal(moved, mask)
+    whole = batch.feats.mean(dim=1)
+    torch.testing.assert_close(seen[0], whole)
+    torch.testing.assert_close(model.student.shown[~mask], whole[~mask])
+    assert (model.student.shown[mask] == model.mask_vector).all()
+
+
+@pytest.mark.parametrize(("where", "everywhere"), [("all", True), ("masked", False)])
+def test_frames_of_the_distillation(where, everywhere):
+    model, batch = make(mask_loss=False, distil_on=where), make_batch()
+    mask = masked_frames(model, batch)
+    valid = torch.arange(12) < batch.lens[:, None]
+    model.student = Given(torch.randn(3, 12, SIZE))
+    model(batch)[0].backward()
+    moved = model.student.output.grad.abs().sum(dim=2) > 0
+    assert torch.equal(moved, valid if everywhere else mask)
+
+
+def test_mask_loss_by_hand():
+    """A classifier that gives every cluster the same score: ln K, whatever the labels."""
+    model = make(distil="none")
+    nn.init.zeros_(model.classify.weight)
+    nn.init.zeros_(model.classify.bias)
+    loss, stats = model(make_batch())
+    assert loss.item() == pytest.approx(1.6094379)  # ln 5
+    assert stats["predicted_perplexity"].item() == pytest.approx(5.0, abs=1e-4)
+    assert stats["weight"].item() == 26  # 9 + 5 + 12 frames
+
+
+def test_losses_are_added_with_the_weight():
+    loss, stats = make(distil_weight=10.0)(make_batch())
+    assert loss.item() == pytest.approx(
+        stats["loss_mask"].item() + 10 * stats["loss_distil"].item(), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("conf", [{}, {"distil": "soft"}, {"norm": "post", "update_on": "masked"}])
+def test_padding_counts_for_nothing(conf):
+    """Longer padding full of noise: the same losses, health, centroids."""
+    plain, noisy = make(**conf), make(**conf)
+    first = plain(make_batch())
+    second = noisy(make_batch(extra=7, noise=100.0))
+    torch.testing.assert_close(first[0], second[0], rtol=1e-4, atol=1e-5)
+    for name, value in first[1].items():
+        torch.testing.assert_close(value, second[1][name], rtol=1e-4, atol=1e-5)
+    plain.after_step(1, 10)
+    noisy.after_step(1, 10)
+    torch.testing.assert_close(plain.codebook.sums, noisy.codebook.sums, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(plain.codebook.counts, noisy.codebook.counts)
+    torch.testing.assert_close(plain.window.sums, noisy.window.sums, rtol=1e-4, atol=1e-3)
+
+
+def test_an_utterance_alone_and_in_a_batch_and_cut_batches():
+    """Masks follow from the utterance, and the centroids move once per update."""
+    whole, cut = make(), make()
+    batch = make_batch()
+    whole(batch)
+    for i, n in enumerate(batch.lens.tolist()):
+        cut(
+            Batch(utt=[batch.utt[i]], feats=batch.feats[i : i + 1, :, :n], lens=batch.lens[i, None])
+        )
+    whole.after_step(1, 10)
+    cut.after_step(1, 10)
+    torch.testing.assert_close(whole.codebook.sums, cut.codebook.sums, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(whole.window.sums, cut.window.sums, rtol=1e-4, atol=1e-4)
+
+
+def test_masks_change_with_the_update_but_not_on_dev():
+    model, batch = make(), make_batch(lens=(40, 30))
+    first = masked_frames(model, batch)
+    assert torch.equal(first, masked_frames(model, batch))
+    model.after_step(1, 10)
+    assert not torch.equal(first, masked_frames(model, batch))
+    model.eval()
+    first = masked_frames(model, batch)
+    model.after_step(2, 10)
+    assert torch.equal(first, masked_frames(model, batch))
+
+
+def test_targets_are_float32_under_autocast():
+    plain, half = make(), make()
+    plain(make_batch())
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = half(make_batch())
+    loss.backward()
+    torch.testing.assert_close(half.codebook.new_sums, plain.codebook.new_sums)
+    assert torch.equal(half.codebook.new_counts, plain.codebook.new_counts)
+    assert half.mask_vector.grad.isfinite().all()
+
+
+def test_short_utterances():
+    """One frame cannot be normalised and counts for nothing; 2 < span are not masked."""
+    model = make()
+    loss, stats = model(make_batch(lens=(1,)))
+    loss.backward()
+    assert loss.item() == 0.0 and stats["weight"].item() == 0.0
+    loss, stats = model(make_batch(lens=(2, 1)))
+    assert stats["loss_mask"].item() == 0.0 and stats["weight"].item() == 2.0
+    assert loss.isfinite()
+
+
+def test_evaluation_moves_nothing():
+    model = make(distil="soft").eval()
+    before = checkpoint.trained_state(model)
+    loss, stats, outputs = model.evaluate(make_batch())
+    assert loss.isfinite() and outputs == {} and "loss_mask" in stats
+    assert all(torch.equal(before[n], t) for n, t in checkpoint.trained_state(model).items())
+    assert not model.codebook.new_counts.any() and not model.window.new_sums.any()
+    assert not model.distil.new_count.any()
+
+
+@pytest.mark.parametrize("distil", ["regress", "soft", "none"])
+def test_overfits_one_batch(distil):
+    model, batch = make(distil=distil, centroids=8, ffn=32), make_batch(lens=(12, 9, 10))
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    losses = []
+    for _ in range(100):
+        loss, stats = model(batch)
+        losses.append(stats["loss_mask"].item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        model.after_step(1, 100)
+    assert losses[-1] < 0.3 * losses[0]
+    assert stats["mask_accuracy"] > 0.8
+
+
+def test_a_constant_teacher_is_named():
+    model = make()
+    model.window = HealthWindow(SIZE, 5, updates=1, frames=1)
+    batch = make_batch()
+    batch.feats = torch.ones_like(batch.feats)
+    for parameter in model.teacher.position.parameters():
+        nn.init.zeros_(parameter)  # else the ends of an utterance differ
+    model(batch)
+    with pytest.raises(SertlError, match=r"teacher_spread of the targets is .* at update 1, below"):
+        model.after_step(1, 100)
+
+
+def test_one_cluster_for_all_is_named_after_a_while(caplog):
+    model = make(centroids=40)
+    model.window = HealthWindow(SIZE, 40, updates=1, frames=1)
+    model.codebook.sums.add_(1000.0)
+    model.codebook.sums[3] = 0.0
+    model(make_batch())
+    model.after_step(10, 100)  # not yet
+    model(make_batch())
+    with pytest.raises(SertlError, match="perplexity of the targets is 1 at update 11, below 2"):
+        model.after_step(11, 100)
+    model.codebook.sums.copy_(torch.randn(40, SIZE))
+    model.codebook.sums[3:] += 1000.0  # three are left, of 40
+    model.codebook.counts.fill_(1.0)
+    model(make_batch())
+    model.after_step(12, 100)
+    assert "may be collapsing" in caplog.text
+
+
+def test_separate_clusters_are_found():
+    """Frames of 8 far-off groups: more than 4 centroids stay in use."""
+    model = make(centroids=32, blocks=1, position="none")
+    model.window = HealthWindow(SIZE, 32, updates=20, frames=100)
+    generator = torch.Generator().manual_seed(0)
+    groups = 5 * torch.randn(8, SIZE, generator=generator)
+    for update in range(1, 21):
+        which = torch.randint(8, (4, 1, 30), generator=generator)
+        feats = groups[which] + 0.05 * torch.randn(4, 1, 30, SIZE, generator=generator)
+        utts = [f"{update}-{i}" for i in range(4)]
+        model(Batch(utt=utts, feats=feats.repeat(1, 2, 1, 1), lens=torch.full((4,), 30)))
+        model.after_step(update, 20)
+    assert 4.0 < model.health()["perplexity"] <= 32
+    assert model.insight()["target_health"]["perplexity"] > 4.0
+
+
+def trainer(out, conf, distil):
+    seed_everything(1)
+    model = build_model("local_attributes", SPEC, None, {**SMALL, "distil": distil})
+    model.window = HealthWindow(SIZE, 5, updates=4, frames=50)
+    out.mkdir(parents=True, exist_ok=True)
+    data = fake_dataset(16), fake_dataset(8)
+    return Trainer(model, conf, *data, out, 1, "dev_loss", torch.device("cpu"))
+
+
+def logged(out):
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in e.items() if not k.endswith("sec")} for e in lines]
+
+
+@pytest.mark.parametrize(("distil", "save_updates"), [("regress", 2), ("soft", 0)])
+def test_resume_is_exact(tmp_path, phase_conf, distil, save_updates, monkeypatch):
+    """Killed in the middle of an epoch: the same teacher, codebook, centre and health after."""
+    optim = {"epochs": 4, "save_updates": save_updates}
+    conf = phase_conf(optim_conf=optim, data_conf={"batch_size": 6})
+    whole = trainer(tmp_path / "whole", conf, distil)
+    whole.run()
+    killed = trainer(tmp_path / "killed", conf, distil)
+    after_step = killed.model.after_step
+
+    def die(update, total):
+        after_step(update, total)
+        if update == 8:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(killed.model, "after_step", die)
+    with pytest.raises(KeyboardInterrupt):
+        killed.run()
+    resumed = trainer(tmp_path / "killed", conf, distil)
+    torch.rand(7)  # the new process has another random state before it resumes
+    resumed.run()
+    state = checkpoint.trained_state(whole.model)
+    assert {"codebook.sums", "codebook.counts", "teacher.mix.scores"} <= state.keys()
+    for name, tensor in checkpoint.trained_state(resumed.model).items():
+        assert torch.equal(tensor, state[name]), name
+    entries = logged(tmp_path / "whole")
+    assert entries == logged(tmp_path / "killed")
+    health = [e for e in entries if e["kind"] == "health"]
+    assert [e["update"] for e in health] == [4, 8, 12]
+    assert 1.0 <= health[0]["perplexity"] <= 5.0 and health[0]["ema_decay"] >= 0.999
+
+
+@pytest.mark.parametrize("part", ["teacher", "student"])
+def test_fine_tuning_starts_from_the_stored_adapter(part):
+    source = make()
+    with torch.no_grad():
+        for parameter in source.student.parameters():
+            parameter.add_(1.0)  # so that teacher and student differ
+    state = checkpoint.trained_state(source)
+    conf = {"blocks": 2, "ffn": 8}
+    model = build_model("wap", SPEC, None, conf)
+    counts = checkpoint.init_from(model, state, "x", {"adapter": part})
+    stored = getattr(source, part).state_dict()
+    assert counts["loaded"] == len(stored) + 1  # and mix.scores
+    for name, tensor in model.adapter.state_dict().items():
+        assert torch.equal(tensor, stored[name]), name
+    with pytest.raises(SertlError, match="the parts hold different tensors"):
+        other = build_model("wap", SPEC, None, {**conf, "blocks": 1})
+        checkpoint.init_from(other, state, "x", {"adapter": part})
+
+
+def test_frozen_adapter_neither_trains_nor_drops():
+    model = build_model("wap", SPEC, None, {"blocks": 1, "tune_adapter": False, "dropout": 0.0})
+    model.train()
+    batch = make_batch()
+    assert not model.adapter.training and model.pooling.training
+    assert torch.equal(model.predict(batch)["emo"], model.predict(batch)["emo"])
+    assert not any(p.requires_grad for p in model.adapter.parameters())
+
+
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [
+        ({"distil": "regres"}, "did you mean 'regress'"),
+        ({"distil_on": "mask"}, "did you mean 'masked'"),
+        ({"update_on": "every"}, "unknown update_on 'every'"),
+        ({"distil": "none", "mask_loss": False}, "leave nothing to learn"),
+        ({"mask_prob": 0.0}, "mask_prob 0.0 must be in"),
+        ({"centroids": 1}, "at least 2 centroids, got 1"),
+    ],
+)
+def test_refusals(conf, message):
+    with pytest.raises(SertlError, match=message):
+        make(**conf)
+
+
+def test_trainable_parameters():
+    """Blocks of 12 D^2 + 13 D, weights, convolution 32 D, classifier, regression, mask vector."""
+    model = Model(Spec(labels=LABELS, hidden_size=64, layers=[24]))
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    heads = (64 * 256 + 256) + (64 * 64 + 64)
+    assert trained == 3 * (12 * 64**2 + 13 * 64) + 3 + 32 * 64 + heads + 64
