@@ -97,10 +97,12 @@ fi
 
 if (( stop_stage >= 3 )); then
   "${configure[@]}" --save --command "$command" "${flags[@]}" > /dev/null
-  if [[ -z $folds ]]; then
-    [[ -f $data/num_folds ]] || die "$data/num_folds is missing; run stage 2 first"
-    folds=$(seq -s ' ' "$(< "$data/num_folds")")
-  fi
+  [[ -f $data/num_folds ]] || die "$data/num_folds is missing; run stage 2 first"
+  num_folds=$(< "$data/num_folds")
+  if [[ -z $folds ]]; then folds=$(seq -s ' ' "$num_folds"); fi
+  for fold in $folds; do
+    [[ -d $data/fold$fold ]] || die "--folds: there is no fold $fold; $data has 1 to $num_folds"
+  done
 fi
 
 if in_stage 3; then

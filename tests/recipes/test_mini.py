@@ -110,6 +110,7 @@ def test_a_truncated_ark_is_named(mini):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--folds", "1 99"], "there is no fold 99; data has 1 to 4"),
         (["--upstream", "fbnak"], "unknown upstream 'fbnak'; did you mean 'fbank'"),
         (["--method", "prob"], "unknown method 'prob'; did you mean 'probe'"),
         (["--set", "optim_conf.lrr=1"], "did you mean 'lr'"),
@@ -119,7 +120,7 @@ def test_a_truncated_ark_is_named(mini):
     ],
 )
 def test_bad_options_fail_with_a_message(mini, options, message):
-    done = mini("--folds", "1", *options, "--tag", "bad", ok=False)
+    done = mini("--folds", "1", "--tag", "bad", *options, ok=False)
     logs = "".join(p.read_text() for p in mini.folder.glob("exp/bad/seed1/fold1/*.log"))
     assert done.returncode != 0
     assert message in done.stderr + logs
