@@ -66,7 +66,7 @@ def merge(base: dict, changes: dict, where: str) -> dict:
         if isinstance(default, dict) and key in OPEN_KEYS:
             if not isinstance(value, dict):
                 raise SertlError(f"{where}: {key} must be a mapping, got {value!r}")
-            result[key] = {**default, **value}
+            result[key] = _merge_open(default, value)
         elif isinstance(default, dict):
             if not isinstance(value, dict):
                 raise SertlError(f"{where}: {key} must be a mapping, got {value!r}")
@@ -74,6 +74,14 @@ def merge(base: dict, changes: dict, where: str) -> dict:
         else:
             result[key] = _typed(key, default, value, f"{where}: {key}")
     return result
+
+
+def _merge_open(base: dict, changes: dict) -> dict:
+    """Merge mappings of any keys, the nested ones too; everything else is replaced."""
+    both = {
+        k: v for k, v in base.items() if isinstance(v, dict) and isinstance(changes.get(k), dict)
+    }
+    return {**base, **changes, **{k: _merge_open(v, changes[k]) for k, v in both.items()}}
 
 
 def _typed(key: str, default: object, value: object, where: str) -> object:

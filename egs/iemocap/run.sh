@@ -18,6 +18,8 @@ stage=0              # first stage
 stop_stage=9         # last stage
 corpus_dir=""        # root of the corpus; empty: local/download.sh gets it, where there is one
 upstream=wavlm_base_plus # encoder: a file in conf/upstream, without .yaml
+unlabelled=""        # speech for a method's phase pretrain: data directories, and fold: its training set
+init_adapter=""      # --method wap: experiment, or phase folder, whose trained adapter it starts from
 ckpt=""              # its weights: a file or a Hugging Face folder; empty: what its conf says
 method=probe         # method: a file in conf/method, without .yaml
 policy=""            # label policy of conf/corpus.yaml; empty: the corpus's default
@@ -56,7 +58,8 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # processes side by side beat threa
 
 # The configuration is resolved before anything runs, so that a misspelt key costs no time.
 configure=(python -m sertl.bin.configure --conf-dir "$conf_dir" --upstream "$upstream"
-  --method "$method" --ckpt "$ckpt" --tag "$tag" --variant "${variant%/}" --set "${set[@]}")
+  --method "$method" --ckpt "$ckpt" --tag "$tag" --variant "${variant%/}"
+  --unlabelled "$unlabelled" --init-adapter "$init_adapter" --set "${set[@]}")
 settings=$("${configure[@]}")
 declare -A run=()
 while IFS='=' read -r key value; do run[$key]=$value; done <<< "$settings"
@@ -107,10 +110,14 @@ fi
 
 if in_stage 3; then
   if [[ ${run[input]} == feats ]]; then
-    log "Stage 3: hidden states of $upstream -> $dump"
-    python -m sertl.bin.dump_feats --data "$all" --upstream "$upstream" --ckpt "$ckpt" \
-      --conf-dir "$conf_dir" --out "$dump" --nj "$nj" --ngpu "$ngpu" --set "${upstream_set[@]}" \
-      "${flags[@]}"
+    read -r -a sources <<< "$all ${run[other_data]}"
+    read -r -a dumps <<< "${run[dump_name]} ${run[other_dumps]}"
+    for i in "${!sources[@]}"; do
+      log "Stage 3: hidden states of $upstream, ${sources[i]} -> ${dump%/*}/${dumps[i]}"
+      python -m sertl.bin.dump_feats --data "${sources[i]}" --upstream "$upstream" --ckpt "$ckpt" \
+        --conf-dir "$conf_dir" --out "${dump%/*}/${dumps[i]}" --nj "$nj" --ngpu "$ngpu" \
+        --set "${upstream_set[@]}" "${flags[@]}"
+    done
   else
     log "Stage 3: skipped, $method reads audio"
   fi

@@ -2,9 +2,19 @@
 """Resolve an experiment's configuration and tell run.sh what it needs, as key=value lines."""
 
 import argparse
+from pathlib import Path
 
 from sertl.cli import run
-from sertl.train.experiment import dump_name, make_tag, resolve, save_experiment
+from sertl.config import load_method
+from sertl.train.experiment import (
+    dump_name,
+    make_tag,
+    other_data,
+    resolve,
+    save_experiment,
+    shorthands,
+)
+from sertl.train.training_data import dump_of
 
 
 def main() -> None:
@@ -14,6 +24,8 @@ def main() -> None:
     parser.add_argument("--method", required=True, help="a file in conf/method, without .yaml")
     parser.add_argument("--ckpt", default="", help="local weights of the upstream")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
+    parser.add_argument("--unlabelled", default="", help="data directories of phase pretrain")
+    parser.add_argument("--init-adapter", default="", help="experiment with a trained adapter")
     parser.add_argument("--exp", default="exp", help="folder of all experiments")
     parser.add_argument("--tag", default="", help="folder below it (default: made of the options)")
     parser.add_argument("--variant", default="", help="data variant: policy/protocol")
@@ -22,14 +34,19 @@ def main() -> None:
     parser.add_argument("--redo", action="store_true", help="replace another experiment's config")
     args = parser.parse_args()
 
-    conf = resolve(args.conf_dir, args.upstream, args.method, args.set, args.ckpt or None)
-    tag = args.tag or make_tag(args.upstream, args.method, args.set, args.variant)
+    phases = [phase["name"] for phase in load_method(args.conf_dir, args.method)["phases"]]
+    settings = [*args.set, *shorthands(args.unlabelled, args.init_adapter, phases)]
+    conf = resolve(args.conf_dir, args.upstream, args.method, settings, args.ckpt or None)
+    tag = args.tag or make_tag(args.upstream, args.method, settings, args.variant)
     if args.save:
         save_experiment(f"{args.exp}/{tag}", conf, args.command, args.redo)
     print(f"tag={tag}")
     print(f"input={conf['input']}")
-    print(f"dump_name={dump_name(args.upstream, args.set)}")
-    print(f"phases={' '.join(phase['name'] for phase in conf['phases'])}")
+    dump = dump_name(args.upstream, args.set)
+    print(f"dump_name={dump}")
+    print(f"other_data={' '.join(other_data(conf))}")
+    print(f"other_dumps={' '.join(str(dump_of(s, Path(dump))) for s in other_data(conf))}")
+    print(f"phases={' '.join(phases)}")
 
 
 if __name__ == "__main__":

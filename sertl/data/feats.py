@@ -9,7 +9,10 @@ import numpy as np
 from sertl.data.ark import read_array, read_scp
 from sertl.data.datadir import read_table
 from sertl.errors import SertlError
-from sertl.fingerprint import require_done
+from sertl.fingerprint import differences, require_done
+
+# What a dump's fingerprint says of the data and the files; the rest describes the encoder.
+OF_THE_DATA = {"layers", "format", "dump_version", "utts", "ids", "audio"}
 
 
 class FeatsStore:
@@ -39,6 +42,23 @@ class FeatsStore:
             utt: int(n) for utt, n in read_table(self.dump / "utt2num_frames").items()
         }
 
+    def add(self, dump: str | Path) -> None:
+        """Also read the utterances of another dump by the same encoder.
+
+        Raises:
+            SertlError: If another encoder made it, or an utterance is in both.
+        """
+        other = FeatsStore(dump, self.layers)
+        lines = encoder_differences(self.inputs, other.inputs)
+        if lines:
+            raise SertlError(f"{dump} is not of the encoder of {self.dump}: " + "; ".join(lines))
+        both = sorted(self.num_frames.keys() & other.num_frames.keys())
+        if both:
+            raise SertlError(f"{dump} and {self.dump} share {len(both)} ids, e.g. {both[0]}")
+        self.num_frames |= other.num_frames
+        for mine, theirs in zip(self._scp, other._scp, strict=True):
+            mine.update(theirs)
+
     def check(self, utts: Sequence[str]) -> None:
         """Raise SertlError naming the utterances that were not dumped."""
         missing = [utt for utt in utts if utt not in self.num_frames]
@@ -67,3 +87,9 @@ class FeatsStore:
                     f"says {self.num_frames[utt]}; redo stage 3"
                 )
         return np.stack(arrays)
+
+
+def encoder_differences(one: dict, other: dict) -> list[str]:
+    """Lines naming what two dumps' fingerprints say differently of the encoder."""
+    one, other = ({k: v for k, v in d.items() if k not in OF_THE_DATA} for d in (one, other))
+    return differences(one, other)

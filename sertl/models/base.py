@@ -109,20 +109,34 @@ def known_models() -> list[str]:
     return [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base"]
 
 
+def model_class(name: str) -> type[SERModel]:
+    """The class `Model` of sertl/models/<name>.py.
+
+    Raises:
+        SertlError: Unknown model.
+    """
+    if name not in known_models():
+        raise unknown_name("model", name, known_models())
+    return importlib.import_module(f"sertl.models.{name}").Model
+
+
+def model_needs(name: str) -> tuple[str, ...]:
+    """Fields of Batch that a model reads by default; () for one that trains without labels."""
+    return model_class(name).needs
+
+
 def build_model(name: str, spec: Spec, upstream: nn.Module | None, model_conf: dict) -> SERModel:
     """Build sertl/models/<name>.py's Model.
 
     Raises:
         SertlError: Unknown model, unknown key in model_conf, or a value the model refuses.
     """
-    if name not in known_models():
-        raise unknown_name("model", name, known_models())
-    model_class = importlib.import_module(f"sertl.models.{name}").Model
-    allowed = list(inspect.signature(model_class).parameters)[2:]
+    model = model_class(name)
+    allowed = list(inspect.signature(model).parameters)[2:]
     for key in model_conf:
         if key not in allowed:
             raise unknown_name(f"key in model_conf of model {name}:", key, allowed)
     try:
-        return model_class(spec, upstream, **model_conf)
+        return model(spec, upstream, **model_conf)
     except (ValueError, TypeError) as error:
         raise SertlError(f"model {name} with model_conf {model_conf}: {error}") from error

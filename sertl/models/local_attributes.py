@@ -39,7 +39,7 @@ class Model(SERModel):
     Args:
         spec: See base.Spec. Of several hidden states the plain mean is taken.
         upstream: For input `wav`, else None.
-        blocks, heads, ffn, block_dropout, norm, position: See nn.WapTransformer.
+        adapter: Arguments of nn.WapTransformer.
         mask_prob, span: See nn.masking; span in frames.
         centroids: K.
         codebook_decay: See nn.Codebook.
@@ -59,12 +59,7 @@ class Model(SERModel):
         self,
         spec: Spec,
         upstream: nn.Module | None = None,
-        blocks: int = 3,
-        heads: int = 0,
-        ffn: int = 0,
-        block_dropout: float = 0.1,
-        norm: str = "pre",
-        position: str = "conv",
+        adapter: dict | None = None,
         mask_prob: float = 0.8,
         span: int = 10,
         centroids: int = 256,
@@ -94,9 +89,10 @@ class Model(SERModel):
         self.update_on, self.distil_on, self.distil_weight = update_on, distil_on, distil_weight
         self.momentum, self.momentum_updates = tuple(momentum), momentum_updates
         self.mix = LayerMix(len(spec.layers)).requires_grad_(False)
-        self.student = WapTransformer(size, blocks, heads, ffn, block_dropout, norm, position)
+        self.student = WapTransformer(size, **(adapter or {}))
         self.teacher = ema_copy(self.student)
         self.mask_vector = nn.Parameter(torch.empty(size).uniform_())
+        size = self.student.output_size
         self.codebook = Codebook(size, centroids, codebook_decay)
         self.classify = nn.Linear(size, centroids) if mask_loss else None
         self.distil = None

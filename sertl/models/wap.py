@@ -5,6 +5,8 @@ With `init` naming a pretraining phase the adapter starts from there; without, a
 Song et al., 2025, arXiv 2509.23795.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -19,8 +21,7 @@ class Model(Probe):
     Args:
         spec: See base.Spec. Several hidden states are summed with learned weights first.
         upstream: For input `wav`, else None.
-        blocks, heads, ffn, block_dropout, norm, position: See nn.WapTransformer; as in the phase
-            that the adapter comes from.
+        adapter: Arguments of nn.WapTransformer; as in the phase that the adapter comes from.
         tune_adapter: False keeps the adapter as it starts.
         pooling, hidden, activation, dropout, standardise, tasks, vad_loss: See models.probe.
     """
@@ -29,12 +30,7 @@ class Model(Probe):
         self,
         spec: Spec,
         upstream: nn.Module | None = None,
-        blocks: int = 3,
-        heads: int = 0,
-        ffn: int = 0,
-        block_dropout: float = 0.1,
-        norm: str = "pre",
-        position: str = "conv",
+        adapter: dict | None = None,
         tune_adapter: bool = True,
         pooling: str = "stat_attentive",
         hidden: int = 256,
@@ -44,12 +40,13 @@ class Model(Probe):
         tasks: tuple[str, ...] = ("emo",),
         vad_loss: str = "rmse",
     ):
+        blocks = WapTransformer(spec.hidden_size, **(adapter or {}))
+        # To the probe, the adapter's frames are the hidden states.
+        frames = replace(spec, hidden_size=blocks.output_size)
         super().__init__(
-            spec, upstream, pooling, hidden, activation, dropout, standardise, tasks, vad_loss
+            frames, upstream, pooling, hidden, activation, dropout, standardise, tasks, vad_loss
         )
-        self.adapter = WapTransformer(
-            spec.hidden_size, blocks, heads, ffn, block_dropout, norm, position
-        )
+        self.adapter = blocks
         self.tune_adapter = tune_adapter
         self.adapter.requires_grad_(tune_adapter)
 

@@ -61,15 +61,20 @@ class WapTransformer(nn.Module):
 
     Args:
         size: D.
+        width: D' of the blocks; 0 for D, else a linear layer leads there. A narrow adapter costs a
+            fraction: the blocks' work grows with the square of their width.
         blocks: L.
-        heads: Per block; 0 takes the largest divisor of D up to D / 64, or 1.
-        ffn: Width of the feed-forward layers; 0 for 4 D.
+        heads: Per block; 0 takes the largest divisor of D' up to D' / 64, or 1.
+        ffn: Width of the feed-forward layers; 0 for 4 D'.
         dropout: Inside the blocks.
         norm: pre or post.
         position: none, or conv: a depthwise convolution of the input is added to it. Without it
             attention sees a set of frames, so that all masked frames, which hold one vector, come
             out alike, and a student could only predict what an utterance holds on the whole.
         kernel: Frames that the convolution sees; odd.
+
+    Attributes:
+        output_size: D'.
 
     Source:
         Song et al., 2025, arXiv 2509.23795; the sizes are ours. The convolution is that of
@@ -79,6 +84,7 @@ class WapTransformer(nn.Module):
     def __init__(
         self,
         size: int,
+        width: int = 0,
         blocks: int = 3,
         heads: int = 0,
         ffn: int = 0,
@@ -92,10 +98,12 @@ class WapTransformer(nn.Module):
             raise ValueError(f"norm '{norm}' is none of {NORMS}")
         if position not in POSITIONS:
             raise ValueError(f"position '{position}' is none of {POSITIONS}")
-        if blocks < 1:
-            raise ValueError(f"blocks must be at least 1, got {blocks}")
+        if width < 0 or blocks < 1:
+            raise ValueError(f"width {width} must be 0 or more, blocks {blocks} at least 1")
         if kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, got {kernel}")
+        self.narrow = nn.Linear(size, width) if width else None
+        self.output_size = size = width or size
         heads = heads or max(n for n in range(1, max(1, size // 64) + 1) if size % n == 0)
         if size % heads:
             raise ValueError(f"{heads} heads do not divide {size} dimensions")
@@ -108,13 +116,14 @@ class WapTransformer(nn.Module):
         self.mix = LayerMix(blocks)
 
     def forward(self, feats: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """feats (B, T, D), lens (B,) -> (B, T, D), arbitrary but finite at padding."""
+        """feats (B, T, D), lens (B,) -> (B, T, D'), arbitrary but finite at padding."""
         mask = frame_mask(lens, feats.shape[1])
-        x = feats.masked_fill(~mask[:, :, None], 0.0)
+        x = feats if self.narrow is None else self.narrow(feats)
+        x = x.masked_fill(~mask[:, :, None], 0.0)
         if self.position is not None:
             x = x + F.gelu(self.position(x.transpose(1, 2))).transpose(1, 2)
         outputs = []
         for block in self.blocks:
             x = block(x, mask)
             outputs.append(x)
-        return self.mix(torch.stack(outputs, dim=1))  # (B, L, T, D) -> (B, T, D)
+        return self.mix(torch.stack(outputs, dim=1))  # (B, L, T, D') -> (B, T, D')

@@ -9,6 +9,7 @@ from pathlib import Path
 from sertl.config import load_method, load_yaml, parse_overrides, save_config
 from sertl.errors import SertlError
 from sertl.fingerprint import differences
+from sertl.train.training_data import FOLD
 from sertl.upstream.build import load_conf
 
 
@@ -40,6 +41,38 @@ def resolve(
         "upstream": encoder,
         **load_method(conf_dir, method, overrides),
     }
+
+
+def shorthands(unlabelled: str, init_adapter: str, phases: Sequence[str]) -> list[str]:
+    """The settings that two options of run.sh stand for.
+
+    Args:
+        unlabelled: Data directories for the phase `pretrain`, in one string.
+        init_adapter: Phase folder or experiment whose trained adapter is taken.
+        phases: Names of the method's phases.
+
+    Raises:
+        SertlError: If the method has no use for the option.
+    """
+    settings = []
+    if unlabelled:
+        if "pretrain" not in phases:
+            raise SertlError(f"--unlabelled feeds a phase 'pretrain'; the method has {phases}")
+        settings.append(f"pretrain.data_conf.train=[{','.join(unlabelled.split())}]")
+    if init_adapter:
+        if "pretrain" in phases:
+            raise SertlError(
+                "--init-adapter brings a trained adapter, but this method trains its own; "
+                "use --method wap"
+            )
+        settings += [f"init={init_adapter}", "init_map.adapter=teacher"]
+    return settings
+
+
+def other_data(conf: dict) -> list[str]:
+    """Data directories that phases train on beside the fold's, in order."""
+    sources = [s for phase in conf["phases"] for s in phase["data_conf"]["train"] if s != FOLD]
+    return list(dict.fromkeys(sources))
 
 
 def dump_name(upstream: str, settings: Sequence[str]) -> str:

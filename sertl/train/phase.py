@@ -9,17 +9,25 @@ import torch
 
 from sertl import fingerprint, provenance
 from sertl.atomic import write_json
+from sertl.config import load_yaml
 from sertl.data.datadir import DataDir
 from sertl.data.dataset import UttDataset
-from sertl.data.feats import FeatsStore
+from sertl.data.feats import FeatsStore, encoder_differences
 from sertl.data.folds import read_protocol
 from sertl.data.tokenizer import load_tokenizer
 from sertl.errors import SertlError, unknown_name
-from sertl.models.base import SERModel, Spec, build_model
+from sertl.models.base import SERModel, Spec, build_model, model_needs
 from sertl.seed import derive_seed, seed_everything
 from sertl.train import checkpoint, distributed
 from sertl.train.loop import State, Trainer
 from sertl.train.place import Place
+from sertl.train.training_data import (
+    FOLD,
+    check_foreign_init,
+    dump_of,
+    save_ids,
+    training_data,
+)
 from sertl.upstream.build import build_upstream, describe
 
 logger = logging.getLogger(__name__)
@@ -51,6 +59,9 @@ class Inputs:
         self.layers = choose_layers(phase["data_conf"]["layers"], upstream["num_layers"], available)
         if not self.live:
             self.store = FeatsStore(place.dump, self.layers)
+            for source in phase["data_conf"]["train"]:
+                if source != FOLD:
+                    self.store.add(dump_of(source, place.dump))
         self._conf = upstream
 
     def build_upstream(self, tune: str) -> torch.nn.Module | None:
@@ -126,11 +137,12 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
     """Train a phase unless it is done already; write best.pt and run.json to its folder."""
     out = place.folder / phase["name"]
     protocol = read_protocol(place.fold_dir)
-    train = place.part("train")
+    labelled = model_needs(phase["model"]) != ()
+    train = training_data(phase["data_conf"]["train"], place, labelled, conf["transductive"])
     dev = place.part("dev") if (place.fold_dir / "dev").is_dir() else None
     inputs = Inputs(conf, phase, place)
     select = protocol["select"] if phase["select"] == "auto" else phase["select"]
-    init = init_path(phase, place)
+    init = init_path(phase, place, inputs.description, conf["transductive"])
     made_from = {
         "phase": phase,
         "input": conf["input"],
@@ -172,6 +184,8 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
         seed_everything(derive_seed(place.seed, phase["name"], place.fold, "rank", rank))
     params = count_parameters(model)
     logger.info("%s: %d utts, layers %s, parameters %s", out, len(train_set), inputs.layers, params)
+    if rank == 0:
+        save_ids(out, train)
     trainer = Trainer(model, phase, train_set, dev_set, out, place.seed, select, device)
     state = trainer.run()
     if rank == 0:
@@ -202,15 +216,57 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
     distributed.barrier()
 
 
-def init_path(phase: dict, place: Place) -> Path | None:
-    """The checkpoint named by `init`: a phase of this run, or the folder of any phase."""
+def init_path(phase: dict, place: Place, upstream: dict, transductive: bool) -> Path | None:
+    """The checkpoint named by `init`: a phase of this run, or one of another run's.
+
+    Args:
+        phase: `init` is the name of an earlier phase, or the path of a phase folder or of an
+            experiment, whose first phase of this seed and fold is then taken (or of its only fold,
+            as after training on another corpus).
+        place: Of this run.
+        upstream: Fingerprint of the encoder in use.
+        transductive: Whether a start from what has seen held-out audio is allowed.
+
+    Raises:
+        SertlError: init_map without init; no such phase; another encoder; held-out audio seen.
+    """
     if phase["init"] is None:
+        if phase["init_map"]:
+            raise SertlError(
+                f"phase {phase['name']} has init_map {phase['init_map']} but no init"
+            )
         return None
     folder = Path(phase["init"])
     if len(folder.parts) == 1:
         folder = place.folder / phase["init"]
-    fingerprint.require_done(folder, f"the phase '{phase['init']}'")
+        fingerprint.require_done(folder, f"the phase '{phase['init']}'")
+        return folder / "best.pt"
+    if (folder / "config.yaml").is_file():
+        folder = phase_of_experiment(folder, place)
+    made_from = fingerprint.require_done(folder, f"the phase in {folder}")
+    lines = encoder_differences(made_from["upstream"], upstream)
+    if lines:
+        raise SertlError(f"init: {folder} was trained on another encoder: " + "; ".join(lines))
+    check_foreign_init(folder, place, transductive)
     return folder / "best.pt"
+
+
+def phase_of_experiment(exp: Path, place: Place) -> Path:
+    """The folder of the experiment's first phase, for this run's seed, and its fold or only fold.
+
+    Raises:
+        SertlError: If there is none, or several folds of which none has this number.
+    """
+    name = load_yaml(exp / "config.yaml")["phases"][0]["name"]
+    seed = exp / f"seed{place.seed}"
+    folders = [f / name for f in sorted(seed.glob("fold*")) if (f / name / "best.pt").is_file()]
+    same = [f for f in folders if f.parent.name == f"fold{place.fold}"]
+    if len(folders) != 1 and not same:
+        raise SertlError(
+            f"init: {exp} has no phase {name} of seed {place.seed} and fold {place.fold}, nor a "
+            f"single fold to take for all; found {[str(f) for f in folders]}"
+        )
+    return (same or folders)[0]
 
 
 def phase_tokenizer(place: Place, data: DataDir):

@@ -20,7 +20,8 @@ from sertl.train.loop import Trainer
 
 SIZE = 6
 SPEC = Spec(labels=LABELS, hidden_size=SIZE, layers=[0, 1])
-SMALL = {"blocks": 2, "ffn": 8, "centroids": 5, "span": 3, "block_dropout": 0.0}
+ADAPTER = {"blocks": 2, "ffn": 8, "dropout": 0.0}
+SMALL = {"adapter": ADAPTER, "centroids": 5, "span": 3}
 
 
 def make(seed=0, **conf):
@@ -54,7 +55,7 @@ def masked_frames(model, batch):
 
 @pytest.mark.parametrize("distil", ["regress", "soft"])
 def test_the_teacher_gets_no_gradient_and_stays_in_evaluation_mode(distil):
-    model = make(distil=distil, block_dropout=0.5)
+    model = make(distil=distil, adapter={**ADAPTER, "dropout": 0.5})
     loss, _ = model(make_batch())
     loss.backward()
     teachers = [n for n, _ in model.named_parameters() if "teacher" in n]
@@ -121,7 +122,14 @@ def test_losses_are_added_with_the_weight():
     )
 
 
-@pytest.mark.parametrize("conf", [{}, {"distil": "soft"}, {"norm": "post", "update_on": "masked"}])
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {},
+        {"distil": "soft", "adapter": {**ADAPTER, "width": 4}},
+        {"adapter": {**ADAPTER, "norm": "post"}, "update_on": "masked"},
+    ],
+)
 def test_padding_counts_for_nothing(conf):
     """Longer padding full of noise: the same losses, health, centroids."""
     plain, noisy = make(**conf), make(**conf)
@@ -198,7 +206,10 @@ def test_evaluation_moves_nothing():
 
 @pytest.mark.parametrize("distil", ["regress", "soft", "none"])
 def test_overfits_one_batch(distil):
-    model, batch = make(distil=distil, centroids=8, ffn=32), make_batch(lens=(12, 9, 10))
+    model, batch = (
+        make(distil=distil, centroids=8, adapter={**ADAPTER, "ffn": 32}),
+        make_batch(lens=(12, 9, 10)),
+    )
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
     losses = []
     for _ in range(100):
@@ -244,7 +255,7 @@ def test_one_cluster_for_all_is_named_after_a_while(caplog):
 
 def test_separate_clusters_are_found():
     """Frames of 8 far-off groups: more than 4 centroids stay in use."""
-    model = make(centroids=32, blocks=1, position="none")
+    model = make(centroids=32, adapter={**ADAPTER, "blocks": 1, "position": "none"})
     model.window = HealthWindow(SIZE, 32, updates=20, frames=100)
     generator = torch.Generator().manual_seed(0)
     groups = 5 * torch.randn(8, SIZE, generator=generator)
@@ -311,7 +322,7 @@ def test_fine_tuning_starts_from_the_stored_adapter(part):
         for parameter in source.student.parameters():
             parameter.add_(1.0)  # so that teacher and student differ
     state = checkpoint.trained_state(source)
-    conf = {"blocks": 2, "ffn": 8}
+    conf = {"adapter": {"blocks": 2, "ffn": 8}}
     model = build_model("wap", SPEC, None, conf)
     counts = checkpoint.init_from(model, state, "x", {"adapter": part})
     stored = getattr(source, part).state_dict()
@@ -319,12 +330,14 @@ def test_fine_tuning_starts_from_the_stored_adapter(part):
     for name, tensor in model.adapter.state_dict().items():
         assert torch.equal(tensor, stored[name]), name
     with pytest.raises(SertlError, match="the parts hold different tensors"):
-        other = build_model("wap", SPEC, None, {**conf, "blocks": 1})
+        other = build_model("wap", SPEC, None, {"adapter": {"blocks": 1, "ffn": 8}})
         checkpoint.init_from(other, state, "x", {"adapter": part})
 
 
 def test_frozen_adapter_neither_trains_nor_drops():
-    model = build_model("wap", SPEC, None, {"blocks": 1, "tune_adapter": False, "dropout": 0.0})
+    model = build_model(
+        "wap", SPEC, None, {"adapter": {"blocks": 1}, "tune_adapter": False, "dropout": 0.0}
+    )
     model.train()
     batch = make_batch()
     assert not model.adapter.training and model.pooling.training

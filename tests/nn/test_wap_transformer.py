@@ -22,6 +22,15 @@ def test_parameter_counts():
     assert count(light.blocks) == 15_757_824 and count(light) == 15_757_824 + 3
 
 
+def test_a_narrow_adapter_projects_once_and_works_at_its_width():
+    model = WapTransformer(8, width=4, blocks=2, ffn=6).eval()
+    assert model.output_size == 4
+    assert model(torch.randn(2, 5, 8), torch.tensor([5, 3])).shape == (2, 5, 4)
+    block = 4 * 4 * 4 + 4 * 4 + 2 * 4 * 6 + 6 + 4 + 4 * 4
+    assert count(model) == (8 * 4 + 4) + (4 * 31 + 4) + 2 * block + 2
+    assert WapTransformer(8, blocks=1).narrow is None
+
+
 @pytest.mark.parametrize(("size", "heads"), [(16, 1), (80, 1), (384, 6), (400, 5), (768, 12)])
 def test_heads_divide_the_size(size, heads):
     assert WapTransformer(size, blocks=1, ffn=4).blocks[0].heads == heads
@@ -96,7 +105,8 @@ def test_dropout_only_in_training():
         ({"norm": "both"}, "norm 'both' is none of"),
         ({"position": "sine"}, "position 'sine' is none of"),
         ({"heads": 3}, "3 heads do not divide 8 dimensions"),
-        ({"blocks": 0}, "at least 1, got 0"),
+        ({"blocks": 0}, "blocks 0 at least 1"),
+        ({"width": -1}, "width -1 must be 0 or more"),
         ({"kernel": 4}, "must be odd, got 4"),
     ],
 )
