@@ -19,11 +19,16 @@ METHOD_KEYS = {
     "description": "",
     "input": "feats",
     "transductive": False,
+    "teacher": None,
+    "pseudo_labels": None,
     "phases": [],
 }
+OPTIONAL = ("teacher", "pseudo_labels")  # parts that a method may lack
+# A variant of another method: `changes` are what `--set` could say.
+VARIANT_KEYS = {"description": "", "like": "", "changes": None}
 INPUTS = ("feats", "wav")
 # Dictionaries whose keys somebody else defines and checks.
-OPEN_KEYS = {"model_conf", "lr_scale", "init_map"}
+OPEN_KEYS = {"model_conf", "lr_scale", "init_map", "parts"}
 
 
 def load_yaml(path: str | Path) -> dict:
@@ -119,22 +124,44 @@ def load_method(conf_dir: str | Path, method: str, overrides: dict | None = None
         conf_dir: The folder that holds train.yaml and method/.
         method: File name in conf/method/ without .yaml; may hold a slash for a variant's folder.
         overrides: From parse_overrides. A key of METHOD_KEYS changes the method, the name of a
-            phase changes that phase, any other key changes every phase.
+            phase (the teacher's is `teacher`) changes that phase, any other key every phase.
 
     Returns:
-        METHOD_KEYS with `phases` a list of complete phases, plus `method`.
+        METHOD_KEYS with `phases` a list of complete phases, `teacher` a complete phase and
+        `pseudo_labels` complete (without these two if the method has none), plus `method`.
 
     Raises:
         SertlError: Unknown method, key or type; two phases of one name; no phase.
     """
-    conf_dir = Path(conf_dir)
+    defaults = load_yaml(Path(conf_dir) / "train.yaml")
+    conf, phases = _read_method(Path(conf_dir), method, defaults)
+    phases = _change(conf, phases, defaults, overrides or {}, "--set")
+    if conf["input"] not in INPUTS:
+        raise unknown_name("input", conf["input"], INPUTS)
+    conf["teacher"] = phases.pop("teacher", None)
+    for key in OPTIONAL:
+        if conf[key] is None:
+            del conf[key]
+    return {"method": method, **conf, "phases": list(phases.values())}
+
+
+def _read_method(conf_dir: Path, method: str, defaults: dict) -> tuple[dict, dict[str, dict]]:
+    """A method as its file says, and its complete phases by name, the teacher among them."""
     folder = conf_dir / "method"
     path = folder / f"{method}.yaml"
     if not path.is_file():
         known = [str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml")]
         raise unknown_name("method", method, known)
-    defaults = load_yaml(conf_dir / "train.yaml")
-    conf = merge(METHOD_KEYS, load_yaml(path), str(path))
+    written = load_yaml(path)
+    if "like" in written:
+        variant = merge(VARIANT_KEYS, written, str(path))
+        conf, phases = _read_method(conf_dir, variant["like"], defaults)
+        conf["description"] = variant["description"]
+        return conf, _change(conf, phases, defaults, variant["changes"], f"{path}, changes:")
+    conf = merge(METHOD_KEYS, written, str(path))
+    for key in OPTIONAL:
+        if not isinstance(conf[key], dict | None):
+            raise SertlError(f"{path}: {key} must be a mapping, got {conf[key]!r}")
     phases = {}
     for changes in conf["phases"]:
         phase = merge(defaults, changes, f"{path}, phase {changes.get('name', '?')}")
@@ -143,21 +170,34 @@ def load_method(conf_dir: str | Path, method: str, overrides: dict | None = None
         phases[phase["name"]] = phase
     if not phases:
         raise SertlError(f"{path}: a method needs at least one phase")
+    if conf["teacher"] is not None:  # a phase like the others, trained before them in stage 4
+        teacher = merge(defaults, conf["teacher"], f"{path}, teacher")
+        phases = {"teacher": {**teacher, "name": "teacher"}, **phases}
+    if conf["pseudo_labels"] is not None:
+        complete = load_yaml(conf_dir / "pseudo_labels.yaml")
+        conf["pseudo_labels"] = merge(complete, conf["pseudo_labels"], f"{path}, pseudo_labels")
+    return conf, phases
 
-    for key, value in (overrides or {}).items():
-        where = f"--set {key}"
+
+def _change(
+    conf: dict, phases: dict[str, dict], defaults: dict, changes: dict, source: str
+) -> dict[str, dict]:
+    """Apply changes to conf, in place, and to the phases, which are returned."""
+    for key, value in changes.items():
+        where = f"{source} {key}"
         if key in ("description", "input", "transductive"):
             conf[key] = _typed(key, METHOD_KEYS[key], value, where)
+        elif key == "pseudo_labels" and conf[key] is not None:
+            conf[key] = merge(conf[key], value, where)
         elif key in phases:
             phases[key] = merge(phases[key], value, where)
         elif key in defaults and key != "name":
-            phases = {n: merge(p, {key: value}, "--set") for n, p in phases.items()}
+            phases = {n: merge(p, {key: value}, source) for n, p in phases.items()}
         else:
             known = {*defaults, *phases, "input", "transductive", "upstream"} - {"name"}
-            raise unknown_name("key in --set", key, known)
-    if conf["input"] not in INPUTS:
-        raise unknown_name("input", conf["input"], INPUTS)
-    return {"method": method, **conf, "phases": list(phases.values())}
+            known |= {"pseudo_labels"} if conf["pseudo_labels"] else set()
+            raise unknown_name(f"key in {source}", key, known)
+    return phases
 
 
 def dump_yaml(value: dict) -> str:

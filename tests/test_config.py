@@ -36,6 +36,15 @@ def test_overrides_reach_every_phase_or_the_named_one(tmp_path):
     assert [p["optim_conf"]["lr"] for p in one["phases"]] == [1.0, 3.0]
 
 
+def test_one_key_of_a_nested_mapping_changes_alone():
+    settings = ["model_conf.adapter.width=128", "pretrain.model_conf.adapter.blocks=2"]
+    phases = load_method(CONF, "local_attributes", parse_overrides(settings))["phases"]
+    plain = load_method(CONF, "local_attributes")["phases"]
+    for phase, before, blocks in zip(phases, plain, (2, 3), strict=True):
+        wanted = {**before["model_conf"]["adapter"], "width": 128, "blocks": blocks}
+        assert phase["model_conf"] == {**before["model_conf"], "adapter": wanted}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -51,6 +60,54 @@ def test_overrides_reach_every_phase_or_the_named_one(tmp_path):
 def test_bad_override_is_refused(settings, message):
     with pytest.raises(SertlError, match=message):
         load_method(CONF, "probe", parse_overrides(settings))
+
+
+def test_teacher_and_pseudo_labels_are_complete_and_can_be_set():
+    settings = ["teacher.optim_conf.epochs=2", "pseudo_labels.clusters=[8,16]"]
+    conf = load_method(CONF, "gmp_tl", parse_overrides(settings))
+    assert conf["teacher"]["name"] == "teacher" and conf["teacher"]["optim_conf"]["epochs"] == 2
+    assert conf["pseudo_labels"]["clusters"] == [8, 16] and conf["pseudo_labels"]["restarts"] == 20
+    assert [p["optim_conf"]["epochs"] for p in conf["phases"]] == [10, 20]
+    every = load_method(CONF, "gmp_tl", parse_overrides(["optim_conf.epochs=3"]))
+    assert (
+        every["teacher"]["optim_conf"]["epochs"] == 3
+    )  # a key of every phase is the teacher's too
+    plain = load_method(CONF, "probe")
+    assert "teacher" not in plain and "pseudo_labels" not in plain
+    for settings, message in (
+        (["pseudo_labels.cluster=[8]"], "did you mean 'clusters'"),
+        (["pseudo_labels.clusters=8"], "clusters must be list"),
+        (["teachr.optim_conf.lr=1"], "did you mean 'teacher'"),
+    ):
+        with pytest.raises(SertlError, match=message):
+            load_method(CONF, "gmp_tl", parse_overrides(settings))
+    with pytest.raises(SertlError, match="unknown key in --set 'pseudo_labels'"):
+        load_method(CONF, "probe", parse_overrides(["pseudo_labels.clusters=[8]"]))
+
+
+def test_a_variant_is_its_method_with_changes():
+    base, variant = load_method(CONF, "gmp_tl"), load_method(CONF, "gmp_tl/ce")
+    assert variant["method"] == "gmp_tl/ce" and variant["description"] != base["description"]
+    assert variant["phases"][1]["model_conf"] == {**base["phases"][1]["model_conf"], "loss": "ce"}
+    for key in ("teacher", "pseudo_labels", "input"):
+        assert variant[key] == base[key]
+    settings = parse_overrides(["main.model_conf.loss=am_softmax"])
+    assert load_method(CONF, "gmp_tl/ce", settings)["phases"] == base["phases"]
+
+
+def test_a_variants_mistakes_name_its_file(tmp_path):
+    (tmp_path / "method").mkdir()
+    (tmp_path / "train.yaml").write_text("name: main\nmodel: probe\noptim_conf: {lr: 1.0}\n")
+    (tmp_path / "method/one.yaml").write_text("phases: [{name: a}]\n")
+    for text, message in (
+        ("like: onee", "unknown method 'onee'; did you mean 'one'"),
+        ("like: one\nchanges: {b: {}}", "two.yaml, changes: 'b'"),
+        ("like: one\nphases: []", "two.yaml: unknown key 'phases'"),
+        ("phases: [{name: a}]\nteacher: probe", "teacher must be a mapping"),
+    ):
+        (tmp_path / "method/two.yaml").write_text(text + "\n")
+        with pytest.raises(SertlError, match=message):
+            load_method(tmp_path, "two")
 
 
 def test_override_without_equals_sign():

@@ -141,8 +141,23 @@ for_each_fold() { # NAME COMMAND…
   jobs_wait "$name"
 }
 
-if in_stage 4; then log "Stage 4: skipped, $method has no teacher"; fi
-if in_stage 5; then log "Stage 5: skipped, $method has no pseudo-labels"; fi
+if in_stage 4; then
+  if [[ ${run[teacher]} == true ]]; then
+    log "Stage 4: train the teacher of $method, folds $folds, seeds $seed"
+    for_each_fold teacher "${python[@]}" -m sertl.bin.train --phase teacher
+  else
+    log "Stage 4: skipped, $method has no teacher"
+  fi
+fi
+
+if in_stage 5; then
+  if [[ ${run[pseudo_labels]} == true ]]; then
+    log "Stage 5: cluster hidden states and label frames, folds $folds, seeds $seed"
+    for_each_fold pseudo_labels python -m sertl.bin.pseudo_labels
+  else
+    log "Stage 5: skipped, $method has no pseudo-labels"
+  fi
+fi
 
 if in_stage 6; then
   log "Stage 6: train $method (${run[phases]}), folds $folds, seeds $seed -> $exp"

@@ -47,6 +47,8 @@ def main() -> None:
     print(f"other_data={' '.join(other_data(conf))}")
     print(f"other_dumps={' '.join(str(dump_of(s, Path(dump))) for s in other_data(conf))}")
     print(f"phases={' '.join(phases)}")
+    for part in ("teacher", "pseudo_labels"):  # stages 4 and 5
+        print(f"{part}={'true' if part in conf else 'false'}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Stage 6: train the phases of a method, in order, for one fold and seed.
+"""Stages 4 and 6: train the teacher, or the phases of a method in order, for one fold and seed.
 
 Finished phases are skipped, an interrupted one goes on where it was saved. Several processes:
 torchrun --nproc-per-node 2 -m sertl.bin.train …
@@ -20,16 +20,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_place(parser)
-    parser.add_argument("--phase", default="", help="only this phase (default: all, in order)")
+    parser.add_argument(
+        "--phase", default="", help="only this one, or teacher (default: all in order)"
+    )
     args = parser.parse_args()
 
     conf = load_experiment(args.exp)
-    names = [phase["name"] for phase in conf["phases"]]
-    if args.phase and args.phase not in names:
-        raise unknown_name("phase", args.phase, names)
-    for phase in conf["phases"]:
-        if args.phase in ("", phase["name"]):
-            train_phase(conf, phase, place_of(args), args.ngpu > 0, args.redo)
+    phases = {phase["name"]: phase for phase in conf["phases"]}
+    if args.phase:
+        known = phases | ({"teacher": conf["teacher"]} if "teacher" in conf else {})
+        if args.phase not in known:
+            raise unknown_name("phase", args.phase, known)
+        phases = {args.phase: known[args.phase]}
+    for phase in phases.values():
+        train_phase(conf, phase, place_of(args), args.ngpu > 0, args.redo)
     distributed.close()
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Utterances of a data directory as tensors, and batches of them."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from queue import Queue
@@ -13,11 +14,13 @@ from torch.nn import functional as F
 from sertl.data.audio import SAMPLE_RATE, read_audio
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.feats import FeatsStore
+from sertl.data.frame_labels import FrameLabels
 from sertl.errors import SertlError
 from sertl.seed import derive_seed
 
 GENDERS = ["f", "m"]
 STYLES = ["acted", "improvised", "natural", "scripted"]
+CROP_STEP = 320  # samples: crops begin on a frame of the usual stride, and hold whole frames
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Batch:
         emo, gender, style: (B,) int64 class index, -1 where unknown.
         vad: (B, 3) valence, arousal, dominance in the corpus's own scale, NaN where unknown.
         tokens: (B, U) int64, token_lens (B,).
+        pseudo: (B, S, T) int64 frame pseudo-labels of S label sets, -1 at padding.
     """
 
     utt: list[str]
@@ -44,6 +48,7 @@ class Batch:
     vad: torch.Tensor | None = None
     tokens: torch.Tensor | None = None
     token_lens: torch.Tensor | None = None
+    pseudo: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.utt)
@@ -67,14 +72,16 @@ class UttDataset:
         feats: Dumped features, or None to read audio.
         normalise: Layer-normalise every frame of the features: once here, when they are cached,
             rather than in every step.
-        crop_sec: Random crop of audio, from `crop` on; 0 reads whole clips.
+        crop_sec: Random crop in training, of audio or of features; 0 reads whole clips.
         seed: Decides the crops, per utterance and epoch.
         cache_gib: Keep features in RAM if all of them take no more than this.
         hidden_size: D of the features, to estimate that.
         tokenizer: With `encode(text)`, if transcripts are wanted.
+        pseudo: Frame pseudo-labels, if they are wanted; they are cropped with the audio.
 
     Raises:
-        SertlError: Unknown labels; utterances without features.
+        SertlError: Unknown labels; utterances without features or pseudo-labels; pseudo-labels of
+            a stride that the crops do not keep to.
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class UttDataset:
         cache_gib: float = 0.0,
         hidden_size: int = 0,
         tokenizer=None,
+        pseudo: FrameLabels | None = None,
     ):
         self.labels = list(labels)
         self.utts = list(data.utts.values())
@@ -99,9 +107,17 @@ class UttDataset:
         self.durs_sec = [u.dur_sec for u in self.utts]
         self.feats = feats
         self.normalise = normalise
-        self.crop_samples = round(crop_sec * SAMPLE_RATE / 320) * 320
+        self.crop_samples = round(crop_sec * SAMPLE_RATE / CROP_STEP) * CROP_STEP
         self.seed = seed
         self.tokenizer = tokenizer
+        self.pseudo = pseudo
+        if pseudo is not None:
+            pseudo.check([u.utt for u in self.utts])
+            if self.crop_samples and CROP_STEP % pseudo.stride:
+                raise SertlError(
+                    f"data_conf.crop_sec: audio is cut at multiples of {CROP_STEP} samples, which "
+                    f"pseudo-labels every {pseudo.stride} samples do not fit; set crop_sec to 0"
+                )
         self._cache: dict[str, torch.Tensor] | None = None
         if feats is not None:
             ids = [u.utt for u in self.utts]
@@ -121,12 +137,13 @@ class UttDataset:
         """
         utts = [self.utts[i] for i in indices]
         batch = Batch(utt=[u.utt for u in utts])
+        starts: Sequence[int | None] = [None] * len(utts)
         if self.feats is not None:
-            arrays = [self._features(u.utt) for u in utts]
+            arrays = [self._cropped(self._features(u.utt), u, epoch) for u in utts]
             batch.lens = torch.tensor([a.shape[1] for a in arrays])
             batch.feats = _pad(arrays, dim=1)
         else:
-            wavs = [self._audio(u, epoch) for u in utts]
+            wavs, starts = zip(*(self._audio(u, epoch) for u in utts), strict=True)
             batch.wav_lens = torch.tensor([len(w) for w in wavs])
             batch.wav = _pad(wavs, dim=0)
         batch.emo = torch.tensor([self.classes[i] for i in indices])
@@ -140,6 +157,9 @@ class UttDataset:
             ]
             batch.token_lens = torch.tensor([len(t) for t in tokens])
             batch.tokens = _pad(tokens, dim=0)
+        if self.pseudo is not None:
+            labels = [self._pseudo(u.utt, start) for u, start in zip(utts, starts, strict=True)]
+            batch.pseudo = _pad(labels, dim=1, value=-1)
         return batch
 
     def _features(self, utt: str) -> torch.Tensor:
@@ -152,14 +172,33 @@ class UttDataset:
             self._cache[utt] = features
         return features
 
-    def _audio(self, utt: Utterance, epoch: int | None) -> torch.Tensor:
-        wav = read_audio(utt.wav, utt.utt)
+    def _cropped(self, features: torch.Tensor, utt: Utterance, epoch: int | None) -> torch.Tensor:
+        """(L, T, D) -> (L, T', D): the frames of a random crop in training, else all."""
+        frames, seconds = features.shape[1], self.crop_samples / SAMPLE_RATE
+        if epoch is None or not 0 < seconds < utt.dur_sec:
+            return features
+        length = max(1, round(frames * seconds / utt.dur_sec))
+        rng = np.random.default_rng(derive_seed(self.seed, "crop", epoch, utt.utt))
+        start = int(rng.integers(frames - length + 1))
+        return features[:, start : start + length]
+
+    def _audio(self, utt: Utterance, epoch: int | None) -> tuple[torch.Tensor, int | None]:
+        """(N,) samples, and where they were cropped out of the clip; None if it is whole."""
+        wav, start = read_audio(utt.wav, utt.utt), None
         if epoch is not None and 0 < self.crop_samples < len(wav):
             rng = np.random.default_rng(derive_seed(self.seed, "crop", epoch, utt.utt))
-            # A multiple of the usual stride, so that frame labels can be cropped alike.
-            start = 320 * int(rng.integers((len(wav) - self.crop_samples) // 320 + 1))
+            steps = (len(wav) - self.crop_samples) // CROP_STEP
+            start = CROP_STEP * int(rng.integers(steps + 1))
             wav = wav[start : start + self.crop_samples]
-        return torch.from_numpy(wav)
+        return torch.from_numpy(wav), start
+
+    def _pseudo(self, utt: str, start: int | None) -> torch.Tensor:
+        """(S, T): the labels of the whole clip, or of the crop that begins at sample start."""
+        labels = torch.from_numpy(self.pseudo.read(utt)).long()
+        if start is None:
+            return labels
+        first = start // self.pseudo.stride
+        return labels[:, first : first + math.ceil(self.crop_samples / self.pseudo.stride)]
 
 
 def prefetch(batches: Iterable[Batch], depth: int = 2) -> Iterator[Batch]:
@@ -200,12 +239,12 @@ def _indices(utts: Sequence[Utterance], name: str, known: Sequence[str]) -> torc
     return torch.tensor([-1 if v is None else known.index(v) for v in values])
 
 
-def _pad(tensors: Sequence[torch.Tensor], dim: int) -> torch.Tensor:
-    """Stack tensors that differ in size along dim, zeros at the end."""
+def _pad(tensors: Sequence[torch.Tensor], dim: int, value: int = 0) -> torch.Tensor:
+    """Stack tensors that differ in size along dim, with value at the end."""
     longest = max(t.shape[dim] for t in tensors)
     shape = list(tensors[0].shape)
     shape[dim] = longest
-    out = tensors[0].new_zeros((len(tensors), *shape))
+    out = tensors[0].new_full((len(tensors), *shape), value)
     for row, tensor in zip(out, tensors, strict=True):
         row.narrow(dim, 0, tensor.shape[dim]).copy_(tensor)
     return out

@@ -45,19 +45,23 @@ class FeatsStore:
     def add(self, dump: str | Path) -> None:
         """Also read the utterances of another dump by the same encoder.
 
+        An utterance in both, as when a part of the recipe's own data is given, is read here.
+
         Raises:
-            SertlError: If another encoder made it, or an utterance is in both.
+            SertlError: If another encoder made it, or an id in both is not the same utterance.
         """
         other = FeatsStore(dump, self.layers)
         lines = encoder_differences(self.inputs, other.inputs)
         if lines:
             raise SertlError(f"{dump} is not of the encoder of {self.dump}: " + "; ".join(lines))
-        both = sorted(self.num_frames.keys() & other.num_frames.keys())
-        if both:
-            raise SertlError(f"{dump} and {self.dump} share {len(both)} ids, e.g. {both[0]}")
-        self.num_frames |= other.num_frames
-        for mine, theirs in zip(self._scp, other._scp, strict=True):
-            mine.update(theirs)
+        for utt in sorted(self.num_frames.keys() & other.num_frames.keys()):
+            if self.num_frames[utt] != other.num_frames[utt]:
+                raise SertlError(
+                    f"{utt} has {self.num_frames[utt]} frames in {self.dump}, "
+                    f"{other.num_frames[utt]} in {dump}: one id for two utterances"
+                )
+        self.num_frames = {**other.num_frames, **self.num_frames}
+        self._scp = [{**theirs, **mine} for mine, theirs in zip(self._scp, other._scp, strict=True)]
 
     def check(self, utts: Sequence[str]) -> None:
         """Raise SertlError naming the utterances that were not dumped."""

@@ -26,6 +26,7 @@ class Spec:
         class_weights: Of the emotion loss, one per class (data_conf.class_weights), or None.
         vad_range: Lowest and highest value of the corpus's V/A/D scale, if it has one.
         vocab_size: Of the tokenizer, blank included; 0 without transcripts.
+        clusters: K of each set of frame pseudo-labels; empty without any.
     """
 
     labels: list[str]
@@ -35,6 +36,7 @@ class Spec:
     class_weights: list[float] | None = None
     vad_range: tuple[float, float] | None = None
     vocab_size: int = 0
+    clusters: tuple[int, ...] = ()
 
 
 class SERModel(nn.Module):
@@ -45,20 +47,24 @@ class SERModel(nn.Module):
 
     Attributes:
         needs: Fields of Batch that training reads beside the hidden states.
+        num_attributes: Clusters of frames that `attributes` tells apart; 0 without any.
     """
 
     needs: tuple[str, ...] = ("emo",)
+    num_attributes = 0
 
     def __init__(self, spec: Spec, upstream: nn.Module | None = None):
         super().__init__()
         self.spec = spec
         self.upstream = upstream
 
-    def hidden(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states of the batch, (B, L, T, D), and lens (B,)."""
+    def hidden(
+        self, batch, mask: tuple[torch.Tensor, torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states of the batch, (B, L, T, D), and lens (B,); mask as in Upstream.forward."""
         if batch.feats is not None:
             return batch.feats, batch.lens
-        states, lens = self.upstream(batch.wav, batch.wav_lens, layers=self.spec.layers)
+        states, lens = self.upstream(batch.wav, batch.wav_lens, self.spec.layers, mask)
         hidden = torch.stack(states, dim=1)
         if self.spec.normalise:
             hidden = F.layer_norm(hidden, hidden.shape[-1:])
@@ -85,6 +91,14 @@ class SERModel(nn.Module):
         outputs = self.predict(batch)
         return *self.loss(outputs, batch), outputs
 
+    def start_from_upstream(self, upstream: nn.Module) -> None:
+        """Take weights from the encoder's own blocks; for `init: upstream`.
+
+        Raises:
+            ValueError: If the model has no blocks of that kind.
+        """
+        raise ValueError("this model has nothing to take from the encoder")
+
     def initialise(self, batches: Iterable) -> None:
         """Called once before the first update with every training utterance, in batches.
 
@@ -97,6 +111,10 @@ class SERModel(nn.Module):
     def health(self) -> dict[str, float]:
         """Called after after_step: numbers for the log's `health` entries, {} if none are due."""
         return {}
+
+    def attributes(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clusters (B, T) of the frames, -1 where there is none, and the frames (B, T, D')."""
+        raise NotImplementedError
 
     def insight(self) -> dict:
         """JSON-serialisable facts about the trained model for the report, e.g. layer weights."""

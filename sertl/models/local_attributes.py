@@ -10,16 +10,18 @@ What the paper leaves open is our choice and can be set.
 """
 
 import logging
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sertl.cluster.sample import FrameSample
 from sertl.errors import SertlError, unknown_name
 from sertl.models.base import SERModel, Spec
 from sertl.nn import target_health
 from sertl.nn.codebook import Codebook
-from sertl.nn.distillation import DISTILLATIONS, instance_norm
+from sertl.nn.distillation import DISTILLATIONS, frame_norm, instance_norm
 from sertl.nn.ema import ema_copy, ema_update, momentum_at
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.masking import span_masks
@@ -30,6 +32,8 @@ from sertl.seed import derive_seed
 logger = logging.getLogger(__name__)
 
 FRAMES = ("all", "masked")
+TARGET_NORMS = {"utterance": instance_norm, "frame": frame_norm}
+CLUSTERS = ("online", "offline")
 GRACE = 0.1  # share of all updates in which the codebook may still be finding its frames
 
 
@@ -42,7 +46,12 @@ class Model(SERModel):
         adapter: Arguments of nn.WapTransformer.
         mask_prob, span: See nn.masking; span in frames.
         centroids: K.
+        clusters: online follows the teacher's frames as training goes; offline is k-means on the
+            input frames before the first update, for good.
         codebook_decay: See nn.Codebook.
+        target_norm: How the teacher's frames get zero mean and unit variance before clustering and
+            regression: by utterance (each dimension over the utterance's frames, which removes
+            what does not change within it) or by frame (each frame over its dimensions).
         update_on: Frames that move the centroids: all or masked.
         mask_loss: False trains by distillation alone; frames are masked all the same.
         distil: regress, soft (see nn.distillation) or none.
@@ -63,7 +72,9 @@ class Model(SERModel):
         mask_prob: float = 0.8,
         span: int = 10,
         centroids: int = 256,
+        clusters: str = "online",
         codebook_decay: float = 0.9,
+        target_norm: str = "utterance",
         update_on: str = "all",
         mask_loss: bool = True,
         distil: str = "regress",
@@ -77,14 +88,20 @@ class Model(SERModel):
         super().__init__(spec, upstream)
         if distil not in DISTILLATIONS:
             raise unknown_name("distil", distil, DISTILLATIONS)
-        for key, value in (("update_on", update_on), ("distil_on", distil_on)):
-            if value not in FRAMES:
-                raise unknown_name(key, value, FRAMES)
+        for key, value, known in (
+            ("update_on", update_on, FRAMES),
+            ("distil_on", distil_on, FRAMES),
+            ("clusters", clusters, CLUSTERS),
+            ("target_norm", target_norm, TARGET_NORMS),
+        ):
+            if value not in known:
+                raise unknown_name(key, value, known)
         if distil == "none" and not mask_loss:
             raise ValueError("distil: none and mask_loss: false leave nothing to learn")
         if not (0.0 < mask_prob <= 1.0 and span >= 1):
             raise ValueError(f"mask_prob {mask_prob} must be in (0, 1], span {span} at least 1")
         size = spec.hidden_size
+        self.num_attributes = centroids
         self.mask_prob, self.span = mask_prob, span
         self.update_on, self.distil_on, self.distil_weight = update_on, distil_on, distil_weight
         self.momentum, self.momentum_updates = tuple(momentum), momentum_updates
@@ -93,7 +110,10 @@ class Model(SERModel):
         self.teacher = ema_copy(self.student)
         self.mask_vector = nn.Parameter(torch.empty(size).uniform_())
         size = self.student.output_size
-        self.codebook = Codebook(size, centroids, codebook_decay)
+        self.offline, self.target_norm = clusters == "offline", TARGET_NORMS[target_norm]
+        self.codebook = Codebook(
+            spec.hidden_size if self.offline else size, centroids, codebook_decay
+        )
         self.classify = nn.Linear(size, centroids) if mask_loss else None
         self.distil = None
         if distil == "regress":
@@ -115,6 +135,11 @@ class Model(SERModel):
         super().train(mode)
         self.teacher.eval()
         return self
+
+    def start_from_upstream(self, upstream: nn.Module) -> None:
+        """Start student and teacher from the encoder's last blocks."""
+        self.student.copy_blocks(upstream.blocks())
+        self.teacher.load_state_dict(self.student.state_dict())
 
     def draw_mask(self, batch, lens: torch.Tensor, max_len: int) -> torch.Tensor:
         """(B, T) bool; on dev an utterance's mask is always the same."""
@@ -142,16 +167,36 @@ class Model(SERModel):
         """
         with torch.autocast(frames.device.type, enabled=False):
             raw = self.teacher(frames, lens)
-            normed = instance_norm(raw.masked_fill(~valid[:, :, None], 0.0), valid)[valid]
-            return raw, normed, self.codebook(normed)
+            normed = self.target_norm(raw.masked_fill(~valid[:, :, None], 0.0), valid)[valid]
+            clustered = self.target_norm(frames, valid)[valid] if self.offline else normed
+            return raw, normed, self.codebook(clustered)
+
+    def frames(self, batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Input frames (B, T, D) in float32, lens (B,), and which frames count (B, T)."""
+        hidden, lens = self.hidden(batch)
+        with torch.autocast(hidden.device.type, enabled=False):  # targets are made in float32
+            frames = self.mix(hidden.float())
+        frames = frames.masked_fill(~frame_mask(lens, frames.shape[1])[:, :, None], 0.0)
+        # An utterance of one frame has no variance to normalise by.
+        return frames, lens, frame_mask(lens, frames.shape[1]) & (lens >= 2)[:, None]
+
+    def initialise(self, batches: Iterable) -> None:
+        """Cluster the input frames, where clusters are offline: a sample of them, by k-means.
+
+        Raises:
+            SertlError: If there are fewer frames than centroids.
+        """
+        if not self.offline:
+            return
+        sample = FrameSample(derive_seed(int(self.mask_seed), "k-means"))
+        for batch in batches:
+            frames, _, valid = self.frames(batch)
+            sample.add(self.target_norm(frames, valid)[valid])
+        self.codebook.set(sample.centroids(len(self.codebook.counts)))
 
     def forward(self, batch) -> tuple[torch.Tensor, dict]:
         """Loss and stats; their weight is the number of frames that count."""
-        hidden, lens = self.hidden(batch)
-        with torch.autocast(hidden.device.type, enabled=False):  # targets are made in float32
-            frames = self.mix(hidden.float())  # (B, T, D)
-        # An utterance of one frame has no variance to normalise by.
-        valid = frame_mask(lens, frames.shape[1]) & (lens >= 2)[:, None]  # (B, T)
+        frames, lens, valid = self.frames(batch)
         masked = self.draw_mask(batch, lens, frames.shape[1]) & valid
         raw, normed, labels = self.targets(frames, lens, valid)
         seen = torch.where(masked[:, :, None], self.mask_vector.to(frames.dtype), frames)
@@ -174,12 +219,22 @@ class Model(SERModel):
             )
             loss = loss + self.distil_weight * stats["loss_distil"]
         if self.training:
-            kept = of_valid if self.update_on == "masked" else torch.ones_like(of_valid)
-            self.codebook.add(normed[kept], labels[kept])
+            if not self.offline:
+                kept = of_valid if self.update_on == "masked" else torch.ones_like(of_valid)
+                self.codebook.add(normed[kept], labels[kept])
             self.window.add(sums)
         stats = {name: value.detach() for name, value in stats.items()}
         weight = torch.tensor(float(len(student)), device=frames.device)
         return loss, {**stats, **target_health.figures(sums), "weight": weight}
+
+    @torch.no_grad()
+    def attributes(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Local attributes (B, T), -1 at padding, and the teacher's frames (B, T, D')."""
+        frames, lens, valid = self.frames(batch)
+        raw, _, labels = self.targets(frames, lens, valid)
+        found = torch.full(valid.shape, -1, device=labels.device)
+        found[valid] = labels
+        return found, raw
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Nothing about utterances."""
@@ -202,7 +257,8 @@ class Model(SERModel):
         ema_update(self.teacher, self.student, momentum)
         if self.distil is not None:
             self.distil.after_step(momentum)
-        self.codebook.update()
+        if not self.offline:
+            self.codebook.update()
         self._health = self.window.after_step()
         if self._health:
             self._health["ema_decay"] = momentum

@@ -57,6 +57,10 @@ class Model(Probe):
             self.adapter.eval()
         return self
 
+    def start_from_upstream(self, upstream: nn.Module) -> None:
+        """Start the adapter from the encoder's last blocks."""
+        self.adapter.copy_blocks(upstream.blocks())
+
     def pool(self, batch) -> torch.Tensor:
         """(B, D') vectors, not standardised."""
         hidden, lens = self.hidden(batch)

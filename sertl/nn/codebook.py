@@ -42,6 +42,12 @@ class Codebook(nn.Module):
         return self.sums / self.counts[:, None]
 
     @torch.no_grad()
+    def set(self, centroids: torch.Tensor) -> None:
+        """Put centroids (K, D) in place, each counting as one frame."""
+        self.sums.copy_(centroids)
+        self.counts.fill_(1.0)
+
+    @torch.no_grad()
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Label frames with their nearest centroids: (N, D) float32 -> (N,) int64."""
         centroids = self.centroids()

@@ -26,6 +26,12 @@ def instance_norm(frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (centred * (variance + 1e-5).rsqrt()[:, None]).masked_fill(~mask[:, :, None], 0.0)
 
 
+def frame_norm(frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Give each real frame zero mean and unit variance over its dimensions; as instance_norm."""
+    normed = F.layer_norm(frames.float(), frames.shape[-1:])
+    return normed.masked_fill(~mask[:, :, None], 0.0)
+
+
 class RegressFrames(nn.Module):
     """Smooth L1 between a linear map of the student's frames and the teacher's, normed.
 

@@ -79,6 +79,17 @@ class SelfAttentivePooling(nn.Module):
         return torch.einsum("bt,btd->bd", self.weights(feats, mask), feats.float())
 
 
+class DotAttentionPooling(SelfAttentivePooling):
+    """Attention-weighted mean with e_t = tanh(h_t v), as in the code of FLEA.
+
+    Li et al., ICASSP 2024, arXiv 2312.16383.
+    """
+
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.attention = nn.Sequential(nn.Linear(input_size, 1, bias=False), nn.Tanh())
+
+
 class StatAttentivePooling(SelfAttentivePooling):
     """Attention-weighted mean and standard deviation (Okabe et al., Interspeech 2018).
 
@@ -108,5 +119,6 @@ POOLINGS = {
     "mean": MeanPooling,
     "stat": StatPooling,
     "self_attentive": SelfAttentivePooling,
+    "dot_attention": DotAttentionPooling,
     "stat_attentive": StatAttentivePooling,
 }

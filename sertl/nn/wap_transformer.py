@@ -1,6 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """WAP Transformer: Transformer blocks, then the learned weighted average of the blocks' outputs."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -115,6 +117,40 @@ class WapTransformer(nn.Module):
         )
         self.mix = LayerMix(blocks)
 
+    @torch.no_grad()
+    def copy_blocks(self, sources: Sequence) -> None:
+        """Start from the last blocks of a pretrained encoder instead of at random.
+
+        What this block has no place for, such as WavLM's relative positions, stays behind.
+
+        Args:
+            sources: Views of the encoder's blocks in order, with `linears` (q, k, v, out, ffn_in,
+                ffn_out), `norms` (beside the attention and the feed-forward layer) and `pre_norm`.
+
+        Raises:
+            ValueError: If there are too few, or they are of another size or norm.
+        """
+        if len(sources) < len(self.blocks):
+            raise ValueError(f"{len(self.blocks)} blocks asked for, the encoder has {len(sources)}")
+        for block, source in zip(self.blocks, sources[-len(self.blocks) :], strict=True):
+            if block.pre != source.pre_norm:
+                raise ValueError(
+                    f"set norm: {'pre' if source.pre_norm else 'post'}, as the encoder"
+                )
+            for own, name in ((block.ffn_in, "ffn_in"), (block.ffn_out, "ffn_out")):
+                theirs = source.linears[name]
+                if own.weight.shape != theirs.weight.shape:
+                    raise ValueError(
+                        f"{name} is {tuple(own.weight.shape)}, the encoder's "
+                        f"{tuple(theirs.weight.shape)}: set width: 0, "
+                        f"ffn: {source.ffn_in.out_features}"
+                    )
+                _copy(own, [theirs])
+            _copy(block.attention_in, [source.linears[n] for n in ("q", "k", "v")])
+            _copy(block.attention_out, [source.linears["out"]])
+            block.attention_norm.load_state_dict(source.norms[0].state_dict())
+            block.ffn_norm.load_state_dict(source.norms[1].state_dict())
+
     def forward(self, feats: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """feats (B, T, D), lens (B,) -> (B, T, D'), arbitrary but finite at padding."""
         mask = frame_mask(lens, feats.shape[1])
@@ -127,3 +163,13 @@ class WapTransformer(nn.Module):
             x = block(x, mask)
             outputs.append(x)
         return self.mix(torch.stack(outputs, dim=1))  # (B, L, T, D') -> (B, T, D')
+
+
+def _copy(own: nn.Linear, sources: Sequence[nn.Linear]) -> None:
+    """Copy linear layers of one input, their outputs side by side, into one; no bias means zero."""
+    own.weight.copy_(torch.cat([layer.weight for layer in sources]))
+    biases = [
+        layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
+        for layer in sources
+    ]
+    own.bias.copy_(torch.cat(biases))

@@ -76,31 +76,42 @@ def health(runs: list[PhaseRun]) -> bytes | None:
 
 
 def layer_weights(runs: list[PhaseRun]) -> bytes | None:
-    """Learned weight of each hidden state, mean and range over folds and seeds.
+    """Learned weight of each hidden state of the encoder; see _weights."""
+    layers = next((p.run["layers"] for p in runs if p.run.get("layers")), None)
+    return _weights(runs, "layer_weights", layers, "Layer weights", "hidden state")
 
-    None if the phase weighs no layers, or has but one.
+
+def adapter_weights(runs: list[PhaseRun]) -> bytes | None:
+    """Learned weight of each block of a WAP adapter; see _weights."""
+    return _weights(runs, "adapter_weights", None, "Weights of the adapter's blocks", "block")
+
+
+def _weights(
+    runs: list[PhaseRun], key: str, names: list[int] | None, title: str, xlabel: str
+) -> bytes | None:
+    """Mean and range over folds and seeds of the weights under key; names count from 1 if None.
+
+    None if the phase weighs nothing, or but one.
     """
-    found = [p for p in runs if len(p.run.get("layer_weights") or []) > 1]
+    found = [p for p in runs if len(p.run.get(key) or []) > 1]
     if not found:
         return None
-    layers = found[0].run.get("layers") or list(range(len(found[0].run["layer_weights"])))
-    weights = [p.run["layer_weights"] for p in found]
-    if any(len(row) != len(layers) for row in weights):  # not one weight per dumped layer
-        layers = list(range(len(weights[0])))
-        weights = [row for row in weights if len(row) == len(layers)]
+    weights = [p.run[key] for p in found]
+    if names is None or any(len(row) != len(names) for row in weights):
+        names = list(range(1, len(weights[0]) + 1))
+        weights = [row for row in weights if len(row) == len(names)]
     table = np.array(weights)  # (runs, L)
-    mean = table.mean(axis=0)
-    fig = figure(min(12.0, max(4.6, 2.4 + 0.36 * len(layers))), 3.0)
+    fig = figure(min(12.0, max(4.6, 2.4 + 0.36 * len(names))), 3.0)
     axes = fig.subplots()
-    plain(axes, "Layer weights (bar: mean, line: range)", "hidden state", "weight")
-    places = range(len(layers))
-    axes.bar(places, mean, 0.7, color=BLUE)
+    plain(axes, f"{title} (bar: mean, line: range)", xlabel, "weight")
+    places = range(len(names))
+    axes.bar(places, table.mean(axis=0), 0.7, color=BLUE)
     axes.vlines(places, table.min(axis=0), table.max(axis=0), color=INK, linewidth=1.2)
-    axes.axhline(1 / len(layers), color=GREY, linestyle="--", linewidth=1, zorder=0)
+    axes.axhline(1 / len(names), color=GREY, linestyle="--", linewidth=1, zorder=0)
     axes.text(
-        len(layers) - 0.45, 1 / len(layers), " uniform", fontsize=8, color="#6B7280", va="center"
+        len(names) - 0.45, 1 / len(names), " uniform", fontsize=8, color="#6B7280", va="center"
     )
-    axes.set_xticks(places, [str(layer) for layer in layers])
+    axes.set_xticks(places, [str(name) for name in names])
     axes.set_ylim(bottom=0)
     return to_png(fig)
 

@@ -147,7 +147,8 @@ def _training_sections(phases: dict[str, list[PhaseRun]]) -> list[Section]:
         kinds = {
             "curves": (curves.learning_curves(runs), "training loss and dev score by epoch"),
             "health": (curves.health(runs), "health of the training targets by update"),
-            "layers": (curves.layer_weights(runs), _layer_words(runs)),
+            "layers": (curves.layer_weights(runs), _mean_weights(runs, "layer_weights")),
+            "blocks": (curves.adapter_weights(runs), _mean_weights(runs, "adapter_weights")),
         }
         for kind, (png, words) in kinds.items():
             if png:
@@ -156,12 +157,13 @@ def _training_sections(phases: dict[str, list[PhaseRun]]) -> list[Section]:
     return [*parts, Section("cost", "Cost", [sections.cost(phases)])]
 
 
-def _layer_words(runs: list[PhaseRun]) -> str:
-    found = [p.run["layer_weights"] for p in runs if p.run.get("layer_weights")]
+def _mean_weights(runs: list[PhaseRun], key: str) -> str:
+    found = [p.run[key] for p in runs if p.run.get(key)]
     if not found:
         return ""
     mean = [sum(column) / len(found) for column in zip(*found, strict=False)]
-    return "mean layer weights " + ", ".join(f"{i}: {decimal(w)}" for i, w in enumerate(mean))
+    words = ", ".join(f"{i}: {decimal(w)}" for i, w in enumerate(mean, key != "layer_weights"))
+    return f"mean {key.replace('_', ' ')} {words}"
 
 
 def _reference_sections(

@@ -123,12 +123,13 @@ def read_phases(exp: str | Path, cells: list[Cell]) -> dict[str, list[PhaseRun]]
 
 
 def phase_order(exp: str | Path) -> list[str]:
-    """Names of the phases in config.yaml, the teacher's first; [] if there is no such file."""
+    """Names of the phases in config.yaml, stages 4 and 5 first; [] if there is no such file."""
     path = Path(exp) / "config.yaml"
     if not path.is_file():
         return []
     conf = load_yaml(path)
     teacher = [conf["teacher"].get("name", "teacher")] if conf.get("teacher") else []
+    teacher += ["pseudo_labels"] if conf.get("pseudo_labels") else []
     return teacher + [phase["name"] for phase in conf.get("phases", [])]
 
 

@@ -3,32 +3,28 @@
 
 import logging
 from collections import Counter
-from pathlib import Path
 
 import torch
 
 from sertl import fingerprint, provenance
 from sertl.atomic import write_json
-from sertl.config import load_yaml
+from sertl.data.audio import SAMPLE_RATE
 from sertl.data.datadir import DataDir
 from sertl.data.dataset import UttDataset
-from sertl.data.feats import FeatsStore, encoder_differences
+from sertl.data.feats import FeatsStore
 from sertl.data.folds import read_protocol
+from sertl.data.frame_labels import FrameLabels
 from sertl.data.tokenizer import load_tokenizer
 from sertl.errors import SertlError, unknown_name
 from sertl.models.base import SERModel, Spec, build_model, model_needs
 from sertl.seed import derive_seed, seed_everything
-from sertl.train import checkpoint, distributed
+from sertl.train import attributes, checkpoint, distributed
 from sertl.train.loop import State, Trainer
 from sertl.train.place import Place
-from sertl.train.training_data import (
-    FOLD,
-    check_foreign_init,
-    dump_of,
-    save_ids,
-    training_data,
-)
+from sertl.train.start import UPSTREAM, init_path, start_from_upstream
+from sertl.train.training_data import FOLD, dump_of, save_ids, training_data
 from sertl.upstream.build import build_upstream, describe
+from sertl.upstream.tuning import is_frozen, trained_by_group, trained_line, tune
 
 logger = logging.getLogger(__name__)
 
@@ -63,18 +59,21 @@ class Inputs:
                 if source != FOLD:
                     self.store.add(dump_of(source, place.dump))
         self._conf = upstream
+        self.pseudo = None
+        if "pseudo" in model_needs(phase["model"]):
+            self.pseudo = FrameLabels(place.folder / "pseudo_labels")
 
-    def build_upstream(self, tune: str) -> torch.nn.Module | None:
-        """The live upstream, frozen or opened for training; None with dumped features."""
-        if tune not in ("none", "all"):
-            raise unknown_name("upstream_conf.tune", tune, ["none", "all"])
+    def build_upstream(self, conf: dict) -> torch.nn.Module | None:
+        """The live upstream, with what upstream_conf trains of it; None with dumped features."""
         if not self.live:
-            if tune != "none":
-                raise SertlError("upstream_conf.tune: all needs the audio: --set input=wav")
+            if not is_frozen(conf):
+                raise SertlError(
+                    f"upstream_conf.tune: {conf['tune']}, parts: {conf['parts'] or 'none'} needs "
+                    "the audio: --set input=wav"
+                )
             return None
         upstream = build_upstream(self._conf)
-        if tune == "all":
-            upstream.trainable(self.layers)
+        tune(upstream, conf, self.layers)
         return upstream
 
     def dataset(self, data: DataDir, labels: list[str], phase: dict, **options) -> UttDataset:
@@ -86,6 +85,7 @@ class Inputs:
             normalise=phase["data_conf"]["normalise"],
             cache_gib=phase["data_conf"]["cache_gib"],
             hidden_size=self.hidden_size,
+            pseudo=self.pseudo,
             **options,
         )
 
@@ -128,8 +128,9 @@ def build(
         class_weights=class_weights(phase["data_conf"]["class_weights"], classes, len(data.labels)),
         vad_range=data.vad_range,
         vocab_size=vocab_size,
+        clusters=tuple(s.clusters for s in inputs.pseudo.sets) if inputs.pseudo else (),
     )
-    upstream = inputs.build_upstream(phase["upstream_conf"]["tune"])
+    upstream = inputs.build_upstream(phase["upstream_conf"])
     return build_model(phase["model"], spec, upstream, phase["model_conf"])
 
 
@@ -137,7 +138,7 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
     """Train a phase unless it is done already; write best.pt and run.json to its folder."""
     out = place.folder / phase["name"]
     protocol = read_protocol(place.fold_dir)
-    labelled = model_needs(phase["model"]) != ()
+    labelled = bool({*model_needs(phase["model"])} - {"pseudo"})
     train = training_data(phase["data_conf"]["train"], place, labelled, conf["transductive"])
     dev = place.part("dev") if (place.fold_dir / "dev").is_dir() else None
     inputs = Inputs(conf, phase, place)
@@ -154,6 +155,10 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
         "seed": place.seed,
         "init": None if init is None else fingerprint.file_hash(init),
     }
+    if inputs.pseudo is not None:
+        clustered = training_data([FOLD], place, False, conf["transductive"])
+        inputs.pseudo.check_clustered(clustered.utts)
+        made_from["pseudo_labels"] = inputs.pseudo.inputs
     device = distributed.init(use_gpu)
     rank, _ = distributed.rank_and_world()
     progress = None
@@ -177,13 +182,16 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
     dev_set = inputs.dataset(dev, train.labels, phase, tokenizer=tokenizer) if dev else None
     vocab_size = tokenizer.size if tokenizer else 0
     model = build(phase, inputs, train, train_set.classes, vocab_size)
-    if init is not None:
+    if phase["init"] == UPSTREAM:
+        start_from_upstream(model, phase, conf)
+    elif init is not None:
         checkpoint.init_from(model, checkpoint.load(init)["model"], str(init), phase["init_map"])
     model.to(device)
     if rank > 0:  # the same weights everywhere, other dropout
         seed_everything(derive_seed(place.seed, phase["name"], place.fold, "rank", rank))
     params = count_parameters(model)
     logger.info("%s: %d utts, layers %s, parameters %s", out, len(train_set), inputs.layers, params)
+    logger.info("trained: %s", trained_line(model))
     if rank == 0:
         save_ids(out, train)
     trainer = Trainer(model, phase, train_set, dev_set, out, place.seed, select, device)
@@ -191,6 +199,18 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
     if rank == 0:
         best = checkpoint.load(out / "best.pt")
         checkpoint.load_trained(model, best["model"], str(out / "best.pt"))
+        found = {}
+        if model.num_attributes:
+            data = attributes.shown(place)
+            found["attributes"] = attributes.write_insight(
+                out,
+                model,
+                data,
+                inputs.dataset(data, train.labels, phase),
+                phase["data_conf"],
+                conf["upstream"]["stride"] / SAMPLE_RATE,
+                device,
+            )
         write_json(
             out / "run.json",
             {
@@ -201,7 +221,8 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
                 "layers": inputs.layers,
                 "selected": {"epoch": state.best_epoch, "metric": select, "value": state.best},
                 "params": params,
-                "seen_ids": seen_ids(train, dev),
+                "trained_by_group": trained_by_group(model),
+                "seen_ids": seen_ids(train, dev, inputs.pseudo),
                 "transductive": conf["transductive"],
                 "class_weights": phase["data_conf"]["class_weights"],
                 "crop_sec": phase["data_conf"]["crop_sec"],
@@ -210,63 +231,11 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
                 "environment": provenance.environment(),
                 **costs(trainer, state, device),
                 **model.insight(),
+                **found,
             },
         )
         fingerprint.finish(out)
     distributed.barrier()
-
-
-def init_path(phase: dict, place: Place, upstream: dict, transductive: bool) -> Path | None:
-    """The checkpoint named by `init`: a phase of this run, or one of another run's.
-
-    Args:
-        phase: `init` is the name of an earlier phase, or the path of a phase folder or of an
-            experiment, whose first phase of this seed and fold is then taken (or of its only fold,
-            as after training on another corpus).
-        place: Of this run.
-        upstream: Fingerprint of the encoder in use.
-        transductive: Whether a start from what has seen held-out audio is allowed.
-
-    Raises:
-        SertlError: init_map without init; no such phase; another encoder; held-out audio seen.
-    """
-    if phase["init"] is None:
-        if phase["init_map"]:
-            raise SertlError(
-                f"phase {phase['name']} has init_map {phase['init_map']} but no init"
-            )
-        return None
-    folder = Path(phase["init"])
-    if len(folder.parts) == 1:
-        folder = place.folder / phase["init"]
-        fingerprint.require_done(folder, f"the phase '{phase['init']}'")
-        return folder / "best.pt"
-    if (folder / "config.yaml").is_file():
-        folder = phase_of_experiment(folder, place)
-    made_from = fingerprint.require_done(folder, f"the phase in {folder}")
-    lines = encoder_differences(made_from["upstream"], upstream)
-    if lines:
-        raise SertlError(f"init: {folder} was trained on another encoder: " + "; ".join(lines))
-    check_foreign_init(folder, place, transductive)
-    return folder / "best.pt"
-
-
-def phase_of_experiment(exp: Path, place: Place) -> Path:
-    """The folder of the experiment's first phase, for this run's seed, and its fold or only fold.
-
-    Raises:
-        SertlError: If there is none, or several folds of which none has this number.
-    """
-    name = load_yaml(exp / "config.yaml")["phases"][0]["name"]
-    seed = exp / f"seed{place.seed}"
-    folders = [f / name for f in sorted(seed.glob("fold*")) if (f / name / "best.pt").is_file()]
-    same = [f for f in folders if f.parent.name == f"fold{place.fold}"]
-    if len(folders) != 1 and not same:
-        raise SertlError(
-            f"init: {exp} has no phase {name} of seed {place.seed} and fold {place.fold}, nor a "
-            f"single fold to take for all; found {[str(f) for f in folders]}"
-        )
-    return (same or folders)[0]
 
 
 def phase_tokenizer(place: Place, data: DataDir):
@@ -283,14 +252,17 @@ def count_parameters(model: torch.nn.Module) -> dict[str, int]:
     return {"trained": trained, "frozen": total - trained, "total": total}
 
 
-def seen_ids(train: DataDir, dev: DataDir | None) -> dict[str, dict]:
-    """Number and hash of the ids that training and model selection saw."""
+def seen_ids(
+    train: DataDir, dev: DataDir | None, pseudo: FrameLabels | None = None
+) -> dict[str, dict]:
+    """Number and hash of the ids that training, model selection and clustering saw."""
     parts = {"train": train, "dev": dev}
-    return {
+    seen = {
         name: {"n": len(data.utts), "hash": fingerprint.ids_hash(data.utts)}
         for name, data in parts.items()
         if data is not None
     }
+    return seen if pseudo is None else {**seen, "clustering": pseudo.clustered}
 
 
 def costs(trainer: Trainer, state: State, device: torch.device) -> dict[str, float]:

@@ -102,21 +102,3 @@ def dump_of(source: str, dump: Path) -> Path:
 def save_ids(folder: Path, data: DataDir) -> None:
     """Write down what a phase is trained on, one id a line."""
     write_text(folder / IDS_FILE, "".join(f"{utt}\n" for utt in data.utts))
-
-
-def check_foreign_init(folder: Path, place: Place, transductive: bool) -> None:
-    """Refuse a phase of another run that has seen what this fold holds out.
-
-    Raises:
-        SertlError: Naming an utterance; or if that phase did not write down its ids.
-    """
-    path = folder / IDS_FILE
-    if not path.is_file():
-        raise SertlError(f"{path} is missing: it cannot be told what {folder} was trained on")
-    seen = set(path.read_text(encoding="utf-8").split())
-    leaked = sorted(seen & {utt for part in held_out_parts(place) for utt in part.utts})
-    if leaked and not transductive:
-        raise SertlError(
-            f"init: {folder} was trained on {len(leaked)} utterances that fold {place.fold} holds "
-            f"out, e.g. {leaked[0]}; take one that was not, or say so with transductive=true"
-        )

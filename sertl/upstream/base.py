@@ -11,8 +11,10 @@ from contextlib import nullcontext
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from sertl.errors import SertlError
+from sertl.upstream.blocks import Block
 from sertl.upstream.masking import frame_padding
 
 DTYPES = ("float32", "bf16")
@@ -31,8 +33,12 @@ class Upstream(nn.Module):
         hidden_size: D of each of them.
         stride: Samples per frame.
         sample_rate: Of the input, in Hz.
-        frozen: Whether the encoder runs without gradient. Set it to False by hand where weights
-            put inside the blocks (LoRA, adapters) train while the encoder's own do not.
+        frozen: Whether the encoder runs without gradient. Parts put into the blocks (LoRA,
+            adapters; see inject.py) need one, though the encoder's own tensors may not train.
+        tuned: The modules whose own tensors train: only they leave evaluation mode, and so have
+            dropout, when the parent trains.
+        grad_checkpoint: Keep only the input of each block and compute the rest of it again in the
+            backward pass: less memory for one more forward pass.
     """
 
     def __init__(self, num_layers: int, hidden_size: int, stride: int, dtype: str = "float32"):
@@ -45,23 +51,33 @@ class Upstream(nn.Module):
         self.sample_rate = 16000
         self.bf16 = dtype == "bf16"
         self.frozen = True
+        self.tuned: list[nn.Module] = []
+        self.grad_checkpoint = False
 
     @abstractmethod
     def encode(
-        self, clips: list[torch.Tensor], layers: set[int]
+        self,
+        clips: list[torch.Tensor],
+        layers: set[int],
+        mask: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> tuple[dict[int, torch.Tensor], list[int]]:
         """Hidden states of a batch of clips; see forward.
 
         Args:
             clips: B tensors (N_b,) float32, N_b >= 1, each a whole clip without padding.
             layers: Which hidden states are needed; nothing above the highest is to be computed.
+            mask: See forward; upstream.masking.replace_frames applies it.
 
         Returns:
             layer -> (B, T, D), with anything in the padded frames, and B numbers of frames.
         """
 
     def forward(
-        self, wavs: torch.Tensor, wav_lens: torch.Tensor, layers: Sequence[int] | None = None
+        self,
+        wavs: torch.Tensor,
+        wav_lens: torch.Tensor,
+        layers: Sequence[int] | None = None,
+        mask: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Encode a padded batch; the result of a clip does not depend on the rest of the batch.
 
@@ -70,6 +86,8 @@ class Upstream(nn.Module):
             wav_lens: (B,) int64, samples per clip.
             layers: Hidden states to return, in this order; None for all. Blocks above the highest
                 are not computed (one S3PRL path cannot stop early, see upstream/s3prl.py).
+            mask: (B, T) bool and a vector (D,): where it is True, the vector takes the place of
+                what enters the first block, before positions are added. T may be off by a few.
 
         Returns:
             len(layers) tensors (B, T, D) float32, zero in padded frames, and (B,) int64 frames.
@@ -89,14 +107,37 @@ class Upstream(nn.Module):
         if self.bf16:
             autocast = torch.autocast(wavs.device.type, dtype=torch.bfloat16)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen), autocast:
-            states, frames = self.encode(clips, set(layers))
+            states, frames = self.encode(clips, set(layers), mask)
             padding = frame_padding(frames, wavs.device)  # (B, T)
             hidden = [states[i].float().masked_fill(padding[:, :, None], 0.0) for i in layers]
         return hidden, torch.tensor(frames, device=wavs.device)
 
+    def blocks(self) -> list[Block]:
+        """The Transformer blocks, the one that makes hidden state 1 first.
+
+        Raises:
+            SertlError: If this kind of encoder has none that are known here.
+        """
+        raise SertlError(
+            f"the inside of this upstream ({type(self).__name__}) is not known: parts, gradient "
+            "checkpointing and the tuning of some tensors need S3PRL's wav2vec 2.0, HuBERT, "
+            "data2vec or WavLM, a Hugging Face folder of HuBERT or wav2vec 2.0, or Whisper"
+        )
+
+    def run(self, block: nn.Module, *args, **kwargs):
+        """Call a block, under grad_checkpoint without keeping what is inside."""
+        if self.grad_checkpoint and torch.is_grad_enabled():
+            return checkpoint(block, *args, use_reentrant=False, **kwargs)
+        return block(*args, **kwargs)
+
+    def mask_embedding(self) -> torch.Tensor | None:
+        """(D,) the vector that masked frames had in pre-training; None if there is none."""
+        return None
+
     def freeze(self) -> None:
         """Evaluation mode, no gradient: the state after building."""
         self.frozen = True
+        self.tuned = []
         self.requires_grad_(False)
         self.eval()
 
@@ -115,6 +156,7 @@ class Upstream(nn.Module):
         """
         self.requires_grad_(True)
         self.frozen = False
+        self.tuned = [self]
         device = next((p.device for p in self.parameters()), "cpu")
         noise = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)).to(device)
         self.eval()  # no dropout in this pass, so it draws no random number
@@ -133,8 +175,11 @@ class Upstream(nn.Module):
         self.train()
 
     def train(self, mode: bool = True):
-        """As in torch, but a frozen upstream stays in evaluation mode whatever the parent does."""
-        return super().train(mode and not self.frozen)
+        """As in torch, but what is not tuned stays in evaluation mode whatever the parent does."""
+        super().train(False)
+        for module in self.tuned:
+            nn.Module.train(module, mode)  # not its own train, which for self is this one
+        return self
 
 
 def leaves(tensors: Sequence[torch.Tensor]) -> set[int]:

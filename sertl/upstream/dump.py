@@ -28,6 +28,7 @@ from sertl.data.audio import SAMPLE_RATE
 from sertl.data.datadir import DataDir, Utterance, write_table
 from sertl.data.table import listing
 from sertl.errors import SertlError
+from sertl.upstream.base import Upstream
 from sertl.upstream.build import describe, dump_layers
 from sertl.upstream.dump_chunk import Chunk, Job, cut_chunks, read_record
 from sertl.upstream.dump_workers import choose_devices, run_chunks
@@ -49,6 +50,7 @@ def dump_feats(
     batch_sec: float = 30.0,
     redo: bool = False,
     chunk_utts: int = 0,
+    tuned: tuple[Upstream, str] | None = None,
 ) -> None:
     """Dump the features of every utterance, unless that is done; go on where a run was stopped.
 
@@ -62,6 +64,8 @@ def dump_feats(
         batch_sec: Padded audio per forward pass, in seconds; a longer clip is a batch of its own.
         redo: Delete what is there and start again.
         chunk_utts: Utterances that become visible together; 0 chooses by the size of the corpus.
+        tuned: An encoder whose weights are not those of the conf's checkpoint, and a hash of them;
+            it works in this process, whatever nj.
 
     Raises:
         SertlError: Bad or changed audio, other inputs than those of the files that are there, too
@@ -71,10 +75,12 @@ def dump_feats(
         raise SertlError(f"{data.path} has no utterances")
     if not batch_sec > 0:
         raise SertlError(f"--batch-sec is {batch_sec}, expected more than 0")
-    devices = choose_devices(nj, ngpu)
+    devices = choose_devices(nj, ngpu)[: None if tuned is None else 1]
     utts = list(data.utts.values())
     job = Job(conf, Path(out), dump_layers(conf), compress, batch_sec)
     inputs = dump_inputs(utts, conf, compress)
+    if tuned is not None:
+        inputs["weights"] = tuned[1]
     with _alone(job.out):
         progress = fingerprint.begin(job.out, inputs, redo)
         if progress is fingerprint.Progress.DONE:
@@ -88,7 +94,7 @@ def dump_feats(
         _check_space(job, todo)
         try:
             _sweep(job)
-            with closing(run_chunks(job, todo, devices)) as done:
+            with closing(run_chunks(job, todo, devices, tuned and tuned[0])) as done:
                 report(done, todo)
         except OSError as error:  # of a full disk, Python does not say which
             error.filename = error.filename or str(job.out)

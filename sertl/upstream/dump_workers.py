@@ -21,6 +21,7 @@ import torch
 
 from sertl.errors import SertlError
 from sertl.log import setup_logging
+from sertl.upstream.base import Upstream
 from sertl.upstream.build import build_upstream
 from sertl.upstream.dump_chunk import Chunk, Job, dump_chunk
 
@@ -42,11 +43,19 @@ def choose_devices(nj: int, ngpu: int) -> list[str]:
     return ["cpu"] * nj
 
 
-def run_chunks(job: Job, chunks: Sequence[Chunk], devices: Sequence[str]) -> Iterator[Chunk | None]:
+def run_chunks(
+    job: Job, chunks: Sequence[Chunk], devices: Sequence[str], upstream: Upstream | None = None
+) -> Iterator[Chunk | None]:
     """Dump every chunk and yield each when it is done; one device works in this very process.
 
     When the caller stops early, by an error or Ctrl-C, so do all workers. Call it from the main
     thread, the only one that may set how Ctrl-C is handled.
+
+    Args:
+        job: What to do.
+        chunks: In this order.
+        devices: A process each.
+        upstream: The encoder, for a single device; None builds it from the job's conf.
 
     Yields:
         None for each worker that has loaded the upstream, and the chunks.
@@ -59,18 +68,21 @@ def run_chunks(job: Job, chunks: Sequence[Chunk], devices: Sequence[str]) -> Ite
         yield from _run_apart(job, chunks, devices)
     elif chunks:
         with _one_thread():
-            upstream, device = _build(job, devices[0])
+            upstream, device = _build(job, devices[0], upstream)
             yield None
             for chunk in chunks:
                 dump_chunk(upstream, device, job, chunk)
                 yield chunk
 
 
-def _build(job: Job, name: str):
+def _build(job: Job, name: str, upstream: Upstream | None = None):
+    """The encoder, built from the job's conf if it is not given, on its device."""
     device = torch.device(name)
     # Convolutions in TF32, PyTorch's default on a GPU, would cost more than the 1e-4 promised.
     torch.backends.cudnn.allow_tf32 = False
-    return build_upstream(job.conf).to(device), device
+    if upstream is None:
+        upstream = build_upstream(job.conf)
+    return upstream.to(device), device
 
 
 def _run_apart(job: Job, chunks: Sequence[Chunk], devices: Sequence[str]) -> Iterator[Chunk | None]:

@@ -18,7 +18,9 @@ from transformers import HubertModel, Wav2Vec2Model
 
 from sertl.errors import SertlError
 from sertl.upstream.base import set_dropout
+from sertl.upstream.blocks import hf_block
 from sertl.upstream.native import STRIDE, FrameUpstream
+from sertl.upstream.prefix_attention import attend_hf
 
 MODELS = {"hf_hubert": HubertModel, "hf_wav2vec2": Wav2Vec2Model}
 UNUSED = {"masked_spec_embed"}  # the only tensor that may be missing: hidden states never see it
@@ -46,6 +48,13 @@ class HFUpstream(FrameUpstream):
             return clip
         return (clip - clip.mean()) / (clip.var(unbiased=False) + 1e-7).sqrt()
 
+    def blocks(self):
+        stable = self.model.config.do_stable_layer_norm
+        return [hf_block(b, stable, attend_hf) for b in self.model.encoder.layers]
+
+    def mask_embedding(self):
+        return getattr(self.model, "masked_spec_embed", None)  # absent where it was not trained
+
     def project(self, features):
         projected = self.model.feature_projection(features)
         return projected[0] if isinstance(projected, tuple) else projected
@@ -61,7 +70,7 @@ class HFUpstream(FrameUpstream):
         states = {}
         for i in range(max(layers) + 1):
             if i > 0:
-                x = encoder.layers[i - 1](x, attention_mask=attended)
+                x = self.run(encoder.layers[i - 1], x, attention_mask=attended)
             if i in layers:
                 states[i] = x
         return states

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 
@@ -41,6 +42,23 @@ def each_alone(
 def stack_frames(features: list[torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
     """B tensors (T_b, C) -> (B, T, C) padded with zeros, and the T_b."""
     return pad_sequence(features, batch_first=True), [len(f) for f in features]
+
+
+def replace_frames(x: torch.Tensor, mask: tuple[torch.Tensor, torch.Tensor] | None) -> torch.Tensor:
+    """Put a vector in the place of masked frames.
+
+    Args:
+        x: (B, T, D).
+        mask: (B, T') bool and (D,), or None. Frames from T' on are not masked.
+
+    Returns:
+        (B, T, D).
+    """
+    if mask is None:
+        return x
+    chosen, vector = mask
+    chosen = F.pad(chosen, (0, max(0, x.shape[1] - chosen.shape[1])))[:, : x.shape[1]]
+    return torch.where(chosen[:, :, None], vector.to(x.dtype), x)
 
 
 def repeat_last(states: torch.Tensor, frames: list[int], wanted: list[int]) -> torch.Tensor:

@@ -18,7 +18,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from sertl.upstream.base import Upstream, in_float32, set_dropout
-from sertl.upstream.masking import each_alone, frame_padding, repeat_last, stack_frames
+from sertl.upstream.blocks import fairseq_block
+from sertl.upstream.masking import (
+    each_alone,
+    frame_padding,
+    repeat_last,
+    replace_frames,
+    stack_frames,
+)
+from sertl.upstream.prefix_attention import attend_fairseq, attend_wavlm
 
 STRIDE = 320
 MIN_SAMPLES = 800  # 0.05 s, below which S3PRLUpstream pads
@@ -27,7 +35,7 @@ MIN_SAMPLES = 800  # 0.05 s, below which S3PRLUpstream pads
 class FrameUpstream(Upstream):
     """Convolutions per clip, Transformer per batch, last frame repeated; shared with hf.py."""
 
-    def encode(self, clips, layers):
+    def encode(self, clips, layers, mask=None):
         wanted = [math.ceil(len(clip) / STRIDE) for clip in clips]
         clips = [F.pad(clip, (0, max(0, MIN_SAMPLES - len(clip)))) for clip in clips]
         with torch.no_grad():  # never trained, as in S3PRL's and most published fine-tuning
@@ -35,7 +43,8 @@ class FrameUpstream(Upstream):
         x, frames = stack_frames(features)  # (B, T, C)
         padding = frame_padding(frames, x.device)  # (B, T)
         with in_float32(x):
-            x = self.project(x.float()).masked_fill(padding[:, :, None], 0.0)  # (B, T, D)
+            x = replace_frames(self.project(x.float()), mask)  # (B, T, D)
+            x = x.masked_fill(padding[:, :, None], 0.0)
         states = self.transform(x, padding if min(frames) < max(frames) else None, layers)
         return {i: repeat_last(h, frames, wanted) for i, h in states.items()}, wanted
 
@@ -80,6 +89,8 @@ class NativeUpstream(FrameUpstream):
         normalize: Whether the model wants each waveform at zero mean and unit variance.
     """
 
+    attend = staticmethod(attend_fairseq)
+
     def __init__(self, model: nn.Module, normalize: bool, dtype: str, dropout: float):
         encoder = model.encoder
         super().__init__(len(encoder.layers) + 1, encoder.embedding_dim, STRIDE, dtype)
@@ -91,6 +102,13 @@ class NativeUpstream(FrameUpstream):
 
     def normalise(self, clip):
         return F.layer_norm(clip, clip.shape) if self.normalize else clip
+
+    def blocks(self):
+        encoder = self.model.encoder
+        return [fairseq_block(b, encoder.layer_norm_first, self.attend) for b in encoder.layers]
+
+    def mask_embedding(self):
+        return self.model.mask_emb
 
     def project(self, features):
         features = self.model.layer_norm(features)
@@ -129,18 +147,20 @@ class NativeUpstream(FrameUpstream):
 
     def block(self, block, x, padding, carried):
         """One Transformer block on x (T, B, D); returns x and what the next block is handed."""
-        x, _ = block(x, self_attn_padding_mask=padding, need_weights=False)
+        x, _ = self.run(block, x, self_attn_padding_mask=padding, need_weights=False)
         return x, carried
 
 
 class WavLMUpstream(NativeUpstream):
     """S3PRL's WavLM: the first block makes a relative position bias that the others are handed."""
 
+    attend = staticmethod(attend_wavlm)
+
     def block(self, block, x, padding, carried):
         if padding is not None:  # added to the bias, so of its kind: 0 or -inf
             padding = torch.zeros_like(padding, dtype=x.dtype).masked_fill(padding, -torch.inf)
-        x, _, carried = block(
-            x, self_attn_padding_mask=padding, need_weights=False, pos_bias=carried
+        x, _, carried = self.run(
+            block, x, self_attn_padding_mask=padding, need_weights=False, pos_bias=carried
         )
         return x, carried
 

@@ -69,7 +69,12 @@ class S3prlUpstream(Upstream):
         set_dropout(model, 0.0)
         self.freeze()
 
-    def encode(self, clips, layers):
+    def encode(self, clips, layers, mask=None):
+        if mask is not None:
+            raise SertlError(
+                f"frames inside S3PRL's '{self.name}' cannot be masked; use wav2vec 2.0, HuBERT, "
+                "data2vec, WavLM or Whisper, or train without a mask (model_conf.mask_prob=0)"
+            )
         states = {i: [] for i in layers}
         for clip in clips:
             try:

@@ -28,8 +28,10 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sertl.errors import SertlError
 from sertl.upstream.base import Upstream, in_float32, set_dropout
+from sertl.upstream.blocks import fairseq_block
 from sertl.upstream.logmel import HOP, MIN_SAMPLES, LogMel
-from sertl.upstream.masking import frame_padding, stack_frames
+from sertl.upstream.masking import frame_padding, replace_frames, stack_frames
+from sertl.upstream.prefix_attention import attend_hf
 
 STRIDE = 320
 
@@ -60,7 +62,7 @@ class WhisperUpstream(Upstream):
         set_dropout(encoder.layers, dropout)
         self.freeze()
 
-    def encode(self, clips, layers):
+    def encode(self, clips, layers, mask=None):
         windows, owner = [], []
         for row, clip in enumerate(clips):
             for window in cut(clip, self.max_samples):
@@ -68,6 +70,9 @@ class WhisperUpstream(Upstream):
                 owner.append(row)
         frames = [math.ceil(len(w) // HOP / 2) for w in windows]
         x = self.front_end(windows)  # (W, T, D)
+        if mask is not None:
+            x = replace_frames(x, (cut_mask(mask[0], frames, owner), mask[1]))
+        x = x + self.encoder.embed_positions.weight[: x.shape[1]].detach()
         padding = None
         if not self.pad_to_30s and min(frames) < x.shape[1]:
             keep = ~frame_padding(frames, x.device)[:, None, None, :]
@@ -75,16 +80,19 @@ class WhisperUpstream(Upstream):
         states = {}
         for i in range(max(layers) + 1):
             if i > 0:
-                x = self.encoder.layers[i - 1](x, padding)
+                x = self.run(self.encoder.layers[i - 1], x, padding)
             if i == self.num_layers - 1:
                 x = self.encoder.layer_norm(x)
             if i in layers:
                 states[i] = x
         return join(states, frames, owner)
 
+    def blocks(self):
+        return [fairseq_block(b, True, attend_hf) for b in self.encoder.layers]
+
     @torch.no_grad()
     def front_end(self, windows: list[torch.Tensor]) -> torch.Tensor:
-        """W windows (N_w,) -> (W, T, D): log-mel, two convolutions, positions."""
+        """W windows (N_w,) -> (W, T, D): log-mel and two convolutions."""
         if self.pad_to_30s:
             windows = [F.pad(w, (0, self.max_samples - len(w))) for w in windows]
         mel, lens = stack_frames([self.logmel(w).T for w in windows])
@@ -93,8 +101,7 @@ class WhisperUpstream(Upstream):
             x = F.gelu(self.encoder.conv1(mel.transpose(1, 2)))  # (W, D, M)
             # Alone, the second convolution meets zeros after the last frame: so it must here.
             x = F.gelu(self.encoder.conv2(x.masked_fill(padding, 0.0)))  # (W, D, T)
-        x = x.transpose(1, 2)
-        return x + self.encoder.embed_positions.weight[: x.shape[1]]
+        return x.transpose(1, 2)
 
 
 def cut(clip: torch.Tensor, max_samples: int) -> list[torch.Tensor]:
@@ -104,6 +111,15 @@ def cut(clip: torch.Tensor, max_samples: int) -> list[torch.Tensor]:
     count = math.ceil(len(clip) / max_samples)
     length = math.ceil(len(clip) / count / STRIDE) * STRIDE
     return list(clip.split(length))
+
+
+def cut_mask(mask: torch.Tensor, frames: list[int], owner: list[int]) -> torch.Tensor:
+    """Cut the mask of each clip, a row of (B, T'), into those of its windows: (W, T)."""
+    rows, start = [], [0] * len(mask)
+    for count, row in zip(frames, owner, strict=True):
+        rows.append(mask[row, start[row] : start[row] + count])
+        start[row] += count
+    return stack_frames(rows)[0]
 
 
 def join(

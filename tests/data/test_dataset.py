@@ -53,6 +53,31 @@ def test_crops_start_on_frames_and_repeat(audio):
     assert data.batch([1]).wav_lens.tolist() == [32000]  # evaluation reads whole clips
 
 
+def test_features_are_cropped_in_training_only():
+    """fake_dataset: half of 4 s is half of the frames, others in each epoch."""
+    data = fake_dataset(number=6, crop_sec=2.0, seed=1)
+    index = [u.dur_sec for u in data.utts].index(4.0)
+    whole = data.batch([index])
+    frames = int(whole.lens)
+    starts = set()
+    for epoch in range(12):
+        batch = data.batch([index], epoch=epoch)
+        length = round(frames / 2)
+        assert batch.lens.tolist() == [length]
+        found = [
+            i
+            for i in range(frames - length + 1)
+            if torch.equal(batch.feats, whole.feats[:, :, i : i + length])
+        ]
+        starts.update(found)
+        assert len(found) == 1
+        again = data.batch([0, index], epoch=epoch).feats[1:, :, :length]
+        assert torch.equal(again, batch.feats)  # whatever else is read
+    assert len(starts) > 1
+    short = [u.dur_sec for u in data.utts].index(1.0)
+    assert torch.equal(data.batch([short], epoch=0).feats, data.batch([short]).feats)
+
+
 def test_unknown_label_is_refused(audio):
     with pytest.raises(SertlError, match=r"labels \['sad'\], not among \['ang', 'hap'\]"):
         UttDataset(audio, ["ang", "hap"])

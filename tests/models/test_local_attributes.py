@@ -367,3 +367,42 @@ def test_trainable_parameters():
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     heads = (64 * 256 + 256) + (64 * 64 + 64)
     assert trained == 3 * (12 * 64**2 + 13 * 64) + 3 + 32 * 64 + heads + 64
+
+
+def test_offline_clusters_are_those_of_scikit_learn_and_stay():
+    """Four far-off groups: k-means finds them before the first update, and never moves again."""
+    generator = torch.Generator().manual_seed(0)
+    groups = 5 * torch.randn(4, SIZE, generator=generator)
+    which = torch.arange(4).repeat(6)[None, None].expand(3, 2, -1)
+    feats = groups[which] + 0.01 * torch.randn(3, 2, 24, SIZE, generator=generator)
+    batch = Batch(utt=["a", "b", "c"], feats=feats, lens=torch.tensor([24, 20, 24]))
+    model = make(clusters="offline", centroids=4)
+    model.initialise([batch])
+    before = model.codebook.centroids().clone()
+    labels, _ = model.attributes(batch)
+    assert (labels[1, 20:] == -1).all()
+    for row in labels:
+        own = row[row >= 0]
+        assert len({(g % 4, int(c)) for g, c in enumerate(own)}) == 4  # a cluster for each group
+    model(batch)
+    model.after_step(1, 10)
+    assert torch.equal(model.codebook.centroids(), before)
+    assert torch.equal(model.attributes(batch)[0], labels)  # nor do labels follow the teacher
+
+
+def test_offline_clusters_need_enough_frames():
+    with pytest.raises(SertlError, match="26 frames cannot make 40 centroids"):
+        make(clusters="offline", centroids=40).initialise([make_batch()])
+    with pytest.raises(SertlError, match="did you mean 'offline'"):
+        make(clusters="ofline")
+    with pytest.raises(SertlError, match="did you mean 'frame'"):
+        make(target_norm="frames")
+
+
+def test_attributes_are_the_clusters_of_real_frames():
+    model, batch = make().eval(), make_batch()
+    labels, frames = model.attributes(batch)
+    assert labels.shape == (3, 12) and frames.shape == (3, 12, SIZE)
+    assert torch.equal(labels >= 0, torch.arange(12) < batch.lens[:, None])
+    again, _ = model.attributes(make_batch(extra=4, noise=50.0))
+    assert torch.equal(again[:, :12], labels) and (again[:, 12:] == -1).all()

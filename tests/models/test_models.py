@@ -15,12 +15,14 @@ from sertl.data.dataset import Batch
 from sertl.errors import SertlError
 from sertl.models.base import Spec, build_model, known_models
 from sertl.train.checkpoint import load_trained, trained_state
+from sertl.upstream.masking import replace_frames
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 METHODS = sorted(
     str(p.relative_to(CONF / "method").with_suffix("")) for p in (CONF / "method").rglob("*.yaml")
 )
 SIZE, LAYERS = 16, 3
+CLUSTERS = (8, 12)  # of two sets of frame pseudo-labels
 
 
 class TinyEncoder(torch.nn.Module):
@@ -32,10 +34,13 @@ class TinyEncoder(torch.nn.Module):
         super().__init__()
         self.layers = torch.nn.ModuleList(torch.nn.Linear(SIZE, SIZE) for _ in range(LAYERS - 1))
 
-    def forward(self, wavs, wav_lens, layers=None):
+    def mask_embedding(self):
+        return None
+
+    def forward(self, wavs, wav_lens, layers=None, mask=None):
         lens = wav_lens // 320
         state = wavs[:, : lens.max() * 320].unflatten(1, (-1, 320))[:, :, :SIZE]
-        states = [state]
+        states = [replace_frames(state, mask)]
         for layer in self.layers:
             states.append(layer(states[-1]).tanh())
         mask = torch.arange(state.shape[1]) < lens[:, None]
@@ -45,7 +50,8 @@ class TinyEncoder(torch.nn.Module):
 def phases():
     for method in METHODS:
         conf = load_method(CONF, method)
-        for phase in conf["phases"]:
+        teacher = [conf["teacher"]] if "teacher" in conf else []
+        for phase in teacher + conf["phases"]:
             yield pytest.param(conf["input"], phase, id=f"{method}-{phase['name']}")
 
 
@@ -53,7 +59,9 @@ def build(kind, phase, seed=0):
     torch.manual_seed(seed)
     choice = phase["data_conf"]["layers"]
     layers = [LAYERS - 1] if choice == "last" else list(range(LAYERS))
-    spec = Spec(labels=LABELS, hidden_size=SIZE, layers=layers, vad_range=(1.0, 5.0))
+    spec = Spec(
+        labels=LABELS, hidden_size=SIZE, layers=layers, vad_range=(1.0, 5.0), clusters=CLUSTERS
+    )
     upstream = TinyEncoder() if kind == "wav" else None
     if upstream is not None and phase["upstream_conf"]["tune"] == "none":
         upstream.requires_grad_(False)
@@ -79,6 +87,9 @@ def make_batch(model, kind, lens=(24, 5, 17, 4), extra=0, noise=0.0):
     batch.gender = torch.arange(num) % 2
     batch.style = torch.arange(num) % 2
     batch.vad = torch.rand(num, 3, generator=generator) * 4 + 1
+    batch.pseudo = torch.full((num, len(CLUSTERS), longest), -1)
+    for row, n in zip(batch.pseudo, lens, strict=True):
+        row[:, :n] = 1  # the same for all frames: TinyEncoder tells nothing of a masked one
     return batch
 
 

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from sertl.nn.distillation import RegressFrames, SoftAttributes, instance_norm
+from sertl.nn.distillation import RegressFrames, SoftAttributes, frame_norm, instance_norm
 
 
 def test_instance_norm_by_hand():
@@ -17,6 +17,17 @@ def test_instance_norm_by_hand():
     got = instance_norm(frames, mask)
     assert got[0].flatten().tolist() == pytest.approx([-unit, unit, 0.0])
     assert got[1].flatten().tolist() == [0.0, 0.0, 0.0]
+
+
+def test_frame_norm_keeps_what_sets_utterances_apart():
+    """1 and 3 over dimensions: -1 and 1; instance norm would leave nothing of a constant."""
+    frames = torch.tensor([[[1.0, 3.0], [1.0, 3.0], [9.0, 99.0]]])
+    mask = torch.tensor([[True, True, False]])
+    unit = 1 / math.sqrt(1 + 1e-5)
+    got = frame_norm(frames, mask)
+    assert got[0, :2].flatten().tolist() == pytest.approx([-unit, unit, -unit, unit])
+    assert got[0, 2].tolist() == [0.0, 0.0]
+    assert instance_norm(frames, mask)[0, :2].abs().max() == 0.0
 
 
 def test_regression_by_hand():

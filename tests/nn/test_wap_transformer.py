@@ -3,6 +3,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from sertl.nn.wap_transformer import WapTransformer
 
@@ -113,3 +114,47 @@ def test_dropout_only_in_training():
 def test_refusals(conf, message):
     with pytest.raises(ValueError, match=message):
         WapTransformer(8, **conf)
+
+
+class Source:
+    """A view of an encoder's block, as upstream/blocks.py gives."""
+
+    def __init__(self, size, ffn, key_bias=True, pre_norm=True):
+        shapes = {"q": (size, size), "k": (size, size), "v": (size, size), "out": (size, size)}
+        shapes |= {"ffn_in": (size, ffn), "ffn_out": (ffn, size)}
+        self.linears = {
+            n: nn.Linear(*shape, bias=n != "k" or key_bias) for n, shape in shapes.items()
+        }
+        self.ffn_in = self.linears["ffn_in"]
+        self.norms = (nn.LayerNorm(size), nn.LayerNorm(size))
+        self.pre_norm = pre_norm
+        for norm in self.norms:
+            nn.init.normal_(norm.weight)
+
+
+def test_blocks_of_an_encoder_are_copied_in_order():
+    sources = [Source(8, 32, key_bias=False) for _ in range(4)]
+    model = WapTransformer(8, blocks=3)
+    model.copy_blocks(sources)
+    for block, source in zip(model.blocks, sources[1:], strict=True):
+        query, key, value = block.attention_in.weight.chunk(3)
+        assert torch.equal(query, source.linears["q"].weight)
+        assert torch.equal(value, source.linears["v"].weight)
+        assert torch.equal(key, source.linears["k"].weight)
+        assert block.attention_in.bias[8:16].abs().sum() == 0  # no bias there
+        assert torch.equal(block.ffn_out.bias, source.linears["ffn_out"].bias)
+        assert torch.equal(block.ffn_norm.weight, source.norms[1].weight)
+
+
+@pytest.mark.parametrize(
+    ("sources", "conf", "message"),
+    [
+        ([Source(8, 32)], {}, "3 blocks asked for, the encoder has 1"),
+        ([Source(8, 32, pre_norm=False)] * 3, {}, "set norm: post"),
+        ([Source(8, 16)] * 3, {}, "set width: 0, ffn: 16"),
+        ([Source(8, 32)] * 3, {"width": 4}, "set width: 0, ffn: 32"),
+    ],
+)
+def test_blocks_that_do_not_fit(sources, conf, message):
+    with pytest.raises(ValueError, match=message):
+        WapTransformer(8, **conf).copy_blocks(sources)

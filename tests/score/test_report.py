@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from sertl.errors import SertlError
-from sertl.score.curves import layer_weights
+from sertl.score.curves import adapter_weights, layer_weights
 from sertl.score.report import write_report
 from sertl.score.runs import find_cells, read_phases
 from sertl.score.scoring import score_experiment
@@ -226,3 +226,16 @@ def test_one_layer_is_no_figure(recipe):
     path = exp / "seed1" / "fold1" / "main" / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "layer_weights": [1.0]}))
     assert layer_weights(read_phases(exp, find_cells(exp))["main"]) is None
+
+
+def test_block_weights_of_an_adapter_are_shown(recipe):
+    fake = recipe(num_sessions=3, utts_per_spk=2, rich=False)
+    exp = fake.write_exp(seeds=(1,), folds=(1,), epochs=1)
+    assert adapter_weights(read_phases(exp, find_cells(exp))["main"]) is None
+    path = exp / "seed1" / "fold1" / "main" / "run.json"
+    run = {**json.loads(path.read_text()), "adapter_weights": [0.2, 0.3, 0.5]}
+    path.write_text(json.dumps(run))
+    score_all()
+    write_report(exp)
+    text = (exp / "report.html").read_text()
+    assert "mean adapter weights 1: 0.200, 2: 0.300, 3: 0.500" in text

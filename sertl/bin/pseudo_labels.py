@@ -1,0 +1,25 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Stage 5: cluster the teacher's frames and label them, for one fold and seed.
+
+Finished label sets are kept, an interrupted stage goes on with the next.
+"""
+
+import argparse
+
+from sertl.cli import run
+from sertl.train.experiment import load_experiment
+from sertl.train.label_stage import label_fold
+from sertl.train.place import add_place, place_of
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_place(parser)
+    args = parser.parse_args()
+    label_fold(load_experiment(args.exp), place_of(args), args.ngpu > 0, args.redo)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,101 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Frames of many utterances out of arks, a bounded number of them in memory at a time."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from sertl.data.ark import read_array, read_scp
+from sertl.errors import SertlError
+
+
+class Frames:
+    """The frames of some utterances of one feats.scp.
+
+    Args:
+        scp: feats.scp, whose matrices are (T, D).
+        utts: Ids to read, in any order.
+        num_frames: T of each, if known; else every matrix is read once to count.
+
+    Attributes:
+        total: Frames of all utterances.
+        size: D.
+
+    Raises:
+        SertlError: No utterance, one that the scp lacks, or matrices of different D.
+    """
+
+    def __init__(
+        self,
+        scp: str | os.PathLike,
+        utts: Sequence[str],
+        num_frames: Mapping[str, int] | None = None,
+    ):
+        self.scp = scp
+        self.utts = sorted(utts)
+        self._specs = read_scp(scp)
+        missing = [utt for utt in self.utts if utt not in self._specs]
+        if missing or not self.utts:
+            raise SertlError(
+                f"{scp} lacks {len(missing)} of {len(self.utts)} utterances, e.g. {missing[:3]}; "
+                "extract their features first"
+            )
+        self.size = read_array(self._specs[self.utts[0]], self.utts[0]).shape[1]
+        self.num_frames: dict[str, int] = {}
+        if num_frames is None:
+            num_frames = {utt: len(self.read(utt)) for utt in self.utts}
+        self.num_frames = {utt: num_frames[utt] for utt in self.utts}
+        self.total = sum(self.num_frames.values())
+
+    def read(self, utt: str) -> np.ndarray:
+        """(T, D) float32.
+
+        Raises:
+            SertlError: If D or T is not as expected.
+        """
+        matrix = read_array(self._specs[utt], utt)
+        expected = (self.num_frames.get(utt, len(matrix)), self.size)
+        if matrix.shape != expected:
+            raise SertlError(f"{self.scp}: {utt} has shape {matrix.shape}, expected {expected}")
+        return matrix
+
+    def blocks(self, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Every frame once, shuffled: utterances in random order, and frames within a block.
+
+        Args:
+            size: Frames per block; the last may be smaller. Two blocks are in memory at most.
+            rng: Decides the order.
+
+        Yields:
+            (size, D) float32.
+        """
+        left, filled = self.total, 0
+        block = np.empty((min(size, left), self.size), np.float32)
+        places = rng.permutation(len(block))
+        for index in rng.permutation(len(self.utts)):
+            matrix = self.read(self.utts[index])
+            while len(matrix):
+                part = matrix[: len(block) - filled]
+                block[places[filled : filled + len(part)]] = part
+                matrix, filled = matrix[len(part) :], filled + len(part)
+                if filled == len(block):
+                    yield block
+                    left, filled = left - len(block), 0
+                    block = np.empty((min(size, left), self.size), np.float32)
+                    places = rng.permutation(len(block))
+
+    def sample(self, number: int, rng: np.random.Generator) -> np.ndarray:
+        """(min(number, total), D): frames drawn without replacement, all equally likely."""
+        chosen = rng.choice(self.total, min(number, self.total), replace=False)
+        chosen.sort()
+        ends = np.cumsum(list(self.num_frames.values()))
+        owners = np.searchsorted(ends, chosen, side="right")  # whose frame each one is
+        out = np.empty((len(chosen), self.size), np.float32)
+        for index in np.unique(owners):
+            rows = owners == index
+            utt = self.utts[index]
+            first = ends[index] - self.num_frames[utt]
+            out[rows] = self.read(utt)[chosen[rows] - first]
+        rng.shuffle(out)
+        return out

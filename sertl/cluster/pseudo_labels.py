@@ -1,0 +1,164 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Frame pseudo-labels of one fold: a codebook and labels for each layer and number of clusters.
+
+    pseudo_labels/layer<l>_k<K>/codebook.json, centroids.npy   learned from the training ids only
+    pseudo_labels/layer<l>_k<K>/labels.{ark,scp}               int32, of train and dev
+    pseudo_labels/run.json, insight_*                          facts and figures, for the report
+
+Pan et al., "GMP-TL", SLT 2024, arXiv 2405.02151.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sertl import fingerprint
+from sertl.atomic import replacing, write_text
+from sertl.cluster import insight
+from sertl.cluster.codebook import Codebook, load_codebook, save_codebook
+from sertl.cluster.frames import Frames
+from sertl.cluster.kmeans import learn_codebook
+from sertl.cluster.label import dump_labels
+from sertl.cluster.quality import measure
+from sertl.data.ark import read_array, read_scp
+from sertl.data.audio import SAMPLE_RATE
+from sertl.data.datadir import DataDir, Utterance, read_table
+from sertl.data.frame_labels import LabelSet
+from sertl.errors import SertlError
+from sertl.seed import derive_seed
+
+logger = logging.getLogger(__name__)
+
+
+def choose_sets(
+    layers: Iterable[int], clusters: Iterable[int], frames: int, min_frames: int
+) -> list[LabelSet]:
+    """Every layer with every K that has enough frames; the others are named in the log.
+
+    Args:
+        layers: Hidden states.
+        clusters: Numbers of clusters K.
+        frames: Training frames.
+        min_frames: Training frames per cluster that a K needs.
+
+    Raises:
+        SertlError: If no K is left.
+    """
+    kept = []
+    for number in clusters:
+        if frames >= min_frames * number:
+            kept.append(number)
+        else:
+            logger.warning(
+                "K = %d is dropped: %d training frames, %d needed (%d per cluster)",
+                number,
+                frames,
+                min_frames * number,
+                min_frames,
+            )
+    if not kept:
+        raise SertlError(
+            f"no number of clusters in {list(clusters)} has {min_frames} frames per cluster: there "
+            f"are {frames} training frames; set pseudo_labels.clusters to smaller ones, or lower "
+            "pseudo_labels.min_frames"
+        )
+    return [LabelSet(layer, number) for layer in layers for number in kept]
+
+
+def make_labels(
+    conf: dict,
+    feats: Path,
+    learned_on: dict[str, Utterance],
+    labelled: dict[str, Utterance],
+    out: Path,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> dict[LabelSet, Codebook]:
+    """Learn every codebook and label every utterance, except for what is there already.
+
+    Args:
+        conf: A complete `pseudo_labels` (conf/pseudo_labels.yaml).
+        feats: Dump with layer<l>/feats.scp and utt2num_frames.
+        learned_on: Utterances to cluster.
+        labelled: Utterances to label, those among them.
+        out: Folder, which the caller has fingerprinted: what is in it is of the same inputs.
+        seed: Of this fold and seed.
+        device: Where frames are assigned.
+
+    Returns:
+        The codebooks, by layer and then K.
+    """
+    num_frames = {utt: int(n) for utt, n in read_table(feats / "utt2num_frames").items()}
+    total = sum(num_frames[utt] for utt in learned_on)
+    genders = {utt: u.gender for utt, u in labelled.items()} if conf["per_gender"] else None
+    codebooks = {}
+    for label_set in choose_sets(conf["layers"], conf["clusters"], total, conf["min_frames"]):
+        folder, scp = out / label_set.name, feats / f"layer{label_set.layer}" / "feats.scp"
+        inputs = {**asdict(label_set), "clustered": fingerprint.ids_hash(learned_on)}
+        if fingerprint.begin(folder, inputs) is not fingerprint.Progress.DONE:
+            codebook = learn_codebook(
+                Frames(scp, list(learned_on), num_frames),
+                label_set.clusters,
+                derive_seed(seed, label_set.name),
+                genders,
+                batch_frames=conf["batch_frames"],
+                restarts=conf["restarts"],
+                passes=conf["passes"],
+            )
+            codebook.info["layer"] = label_set.layer
+            save_codebook(folder, codebook)
+            frames = Frames(scp, list(labelled), num_frames)
+            dump_labels(codebook, frames, folder / "labels", genders, device)
+            fingerprint.finish(folder)
+        codebooks[label_set] = load_codebook(folder)
+        codebooks[label_set].check_ids(learned_on, str(folder))
+    return codebooks
+
+
+def write_insight(
+    out: Path, codebooks: dict[LabelSet, Codebook], parts: dict[str, DataDir], stride: int
+) -> dict[str, dict[str, dict]]:
+    """Write insight_quality.{md,png} and insight_timelines.png; return the numbers behind them.
+
+    Args:
+        out: The fold's pseudo_labels, with the labels.
+        codebooks: By label set.
+        parts: train, and dev if there is one.
+        stride: Samples per frame.
+    """
+    sets = list(codebooks)
+    part = "dev" if "dev" in parts else "train"
+    shown = insight.examples(parts[part])
+    qualities, timelines = {}, {}
+    for label_set in sets:
+        scp = read_scp(out / label_set.name / "labels.scp")
+        labels = {
+            utt: read_array(scp[utt], utt) for data in parts.values() for utt in data.utts
+        }  # (T,) int32 each: 4 bytes a frame
+        qualities[label_set.name] = {name: measure(data, labels) for name, data in parts.items()}
+        timelines[label_set.name] = {u.utt: labels[u.utt] for u in shown}
+    infos = {label_set.name: book.info for label_set, book in codebooks.items()}
+    write_text(out / "insight_quality.md", insight.quality_table(qualities, infos))
+    pictures = {"insight_quality.png": insight.quality_figure(sets, qualities, part)}
+    if shown:
+        frame_sec = stride / SAMPLE_RATE
+        pictures["insight_timelines.png"] = insight.timeline_figure(
+            sets, shown, timelines, frame_sec
+        )
+    for name, png in pictures.items():
+        with replacing(out / name) as temporary:
+            temporary.write_bytes(png)
+    return qualities
+
+
+def codebook_facts(codebooks: dict[LabelSet, Codebook]) -> list[dict]:
+    """Facts of each codebook, without its centroids."""
+    kept = ("frames", "inertia", "dead", "smallest", "largest")
+    return [
+        {"labels": s.name, **{k: np.round(book.info[k], 4).item() for k in kept}}
+        for s, book in codebooks.items()
+    ]

@@ -1,0 +1,89 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Frame pseudo-labels of stage 5, read by utterance."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sertl.data.ark import read_array, read_scp
+from sertl.errors import SertlError
+from sertl.fingerprint import ids_hash, require_done
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """One clustering: a layer and a number of clusters K."""
+
+    layer: int
+    clusters: int
+
+    @property
+    def name(self) -> str:
+        """Folder of its codebook and labels."""
+        return f"layer{self.layer}_k{self.clusters}"
+
+
+class FrameLabels:
+    """All label sets of one fold and seed.
+
+    Args:
+        folder: `…/fold<k>/pseudo_labels`, finished.
+
+    Attributes:
+        sets: S label sets in the order of the rows.
+        stride: Samples per frame.
+        clustered: Number and hash of the ids whose frames were clustered.
+        inputs: Fingerprint of the folder.
+
+    Raises:
+        SertlError: If the folder is missing or unfinished.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        self.inputs = require_done(self.folder, "stage 5 (pseudo_labels)")
+        facts = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        self.sets = [LabelSet(**s) for s in facts["label_sets"]]
+        self.stride = facts["stride"]
+        self.clustered = facts["seen_ids"]["clustering"]
+        self._scp = [read_scp(self.folder / s.name / "labels.scp") for s in self.sets]
+
+    def check(self, utts: Sequence[str]) -> None:
+        """Raise SertlError naming the utterances without labels."""
+        missing = [utt for utt in utts if any(utt not in scp for scp in self._scp)]
+        if missing:
+            raise SertlError(
+                f"{self.folder} lacks labels of {len(missing)} of {len(utts)} utterances, e.g. "
+                f"{missing[:3]}; stage 5 labels the fold's training and dev set"
+            )
+
+    def check_clustered(self, utts: Iterable[str]) -> None:
+        """Refuse labels that were learned from other ids than a fold's training set.
+
+        Raises:
+            SertlError: If they were.
+        """
+        utts = list(utts)
+        if self.clustered["hash"] != ids_hash(utts):
+            raise SertlError(
+                f"{self.folder}: the codebooks were learned from {self.clustered['n']} utterances "
+                f"(hash {self.clustered['hash']}), not from the {len(utts)} of this fold's "
+                f"training set (hash {ids_hash(utts)}); run stage 5 for this fold"
+            )
+
+    def read(self, utt: str) -> np.ndarray:
+        """(S, T) int32.
+
+        Raises:
+            SertlError: If label sets disagree on the number of frames.
+        """
+        rows = [read_array(scp[utt], utt) for scp in self._scp]
+        if len({len(row) for row in rows}) > 1:
+            raise SertlError(
+                f"{self.folder}: label sets of {utt} have {[len(r) for r in rows]} frames; redo "
+                "stage 5"
+            )
+        return np.stack(rows)

@@ -1,0 +1,55 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""One view of a Transformer block, whatever its library calls its parts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Block:
+    """The parts of a Transformer block that training may change. The objects are the block's own.
+
+    Attributes:
+        module: The block. Its output, or the first of its outputs, is the next hidden state.
+        attention: Holds q_proj, k_proj, v_proj and out_proj.
+        ffn_in: First linear layer of the feed-forward part.
+        ffn_out: Second one; its output is that of the feed-forward part.
+        norms: The norms beside the attention and the feed-forward part.
+        pre_norm: Whether the norms come before these and the residual stream is not normalised.
+        attend: The attention's forward, rewritten to look at a prefix too (prefix_attention.py).
+    """
+
+    module: nn.Module
+    attention: nn.Module
+    ffn_in: nn.Linear
+    ffn_out: nn.Linear
+    norms: tuple[nn.LayerNorm, nn.LayerNorm]
+    pre_norm: bool
+    attend: Callable
+
+    @property
+    def size(self) -> int:
+        """D."""
+        return self.ffn_out.out_features
+
+    @property
+    def linears(self) -> dict[str, nn.Linear]:
+        """The linear layers by short name: q, k, v, out, ffn_in, ffn_out."""
+        found = {name: getattr(self.attention, f"{name}_proj") for name in ("q", "k", "v", "out")}
+        return {**found, "ffn_in": self.ffn_in, "ffn_out": self.ffn_out}
+
+
+def fairseq_block(module: nn.Module, pre_norm: bool, attend: Callable) -> Block:
+    """View of a block with fairseq's names: S3PRL's native models and Whisper."""
+    norms = (module.self_attn_layer_norm, module.final_layer_norm)
+    return Block(module, module.self_attn, module.fc1, module.fc2, norms, pre_norm, attend)
+
+
+def hf_block(module: nn.Module, pre_norm: bool, attend: Callable) -> Block:
+    """View of a block of transformers' HuBERT and wav2vec 2.0."""
+    ffn, norms = module.feed_forward, (module.layer_norm, module.final_layer_norm)
+    return Block(
+        module, module.attention, ffn.intermediate_dense, ffn.output_dense, norms, pre_norm, attend
+    )

@@ -1,0 +1,121 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""K-means from arks: points by hand, seeds, bounded memory, genders."""
+
+import numpy as np
+import pytest
+from arks import clouds, write_feats
+from sklearn.cluster import KMeans
+
+from sertl.cluster import kmeans
+from sertl.cluster.frames import Frames
+from sertl.cluster.kmeans import learn, learn_codebook
+from sertl.errors import SertlError
+from sertl.fingerprint import ids_hash
+
+
+@pytest.fixture
+def frames(tmp_path):
+    feats = clouds()
+    return Frames(write_feats(tmp_path / "feats", feats), list(feats))
+
+
+def test_points_by_hand(tmp_path):
+    """Two groups far apart: their means are (0 + 2 + 4) / 3 = 2 and (100 + 102) / 2 = 101."""
+    feats = {"a": [[0.0], [100.0], [2.0]], "b": [[102.0], [4.0]]}
+    frames = Frames(write_feats(tmp_path / "feats", feats), ["a", "b"])
+    centroids, inertias = learn(frames, 2, seed=0)
+    assert sorted(centroids.flatten()) == pytest.approx([2.0, 101.0])
+    # squared distances 4 + 0 + 4 and 1 + 1, over five frames
+    assert inertias[-1] == pytest.approx(10 / 5)
+    codebook = learn_codebook(frames, 2, seed=0)
+    assert codebook.info["inertia"] == pytest.approx(2.0)
+    assert (codebook.info["smallest"], codebook.info["largest"]) == (2, 3)
+    assert codebook.info["dead"] == 0 and codebook.info["frames"] == 5
+
+
+def test_a_dead_cluster_is_counted(tmp_path):
+    """Three centroids for two different points: one is never the nearest."""
+    feats = {"a": [[0.0], [5.0], [0.0], [5.0]]}
+    frames = Frames(write_feats(tmp_path / "feats", feats), ["a"])
+    assert learn_codebook(frames, 3, seed=0, restarts=1).info["dead"] == 1
+
+
+def test_same_seed_same_centroids(frames):
+    options = {"batch_frames": 40, "restarts": 2}
+    first, _ = learn(frames, 5, seed=7, **options)
+    assert np.array_equal(first, learn(frames, 5, seed=7, **options)[0])
+    assert not np.array_equal(first, learn(frames, 5, seed=8, **options)[0])
+
+
+def test_as_good_as_lloyd_in_memory(frames):
+    whole = np.concatenate([frames.read(u) for u in frames.utts])
+    reference = KMeans(5, n_init=10, random_state=0).fit(whole).inertia_ / len(whole)
+    centroids, _ = learn(frames, 5, seed=1, batch_frames=60)
+    distances = ((whole[:, None] - centroids) ** 2).sum(axis=2).min(axis=1)
+    assert distances.mean() < 1.03 * reference
+
+
+def test_restarts_choose_the_best_start(frames):
+    starts = [learn(frames, 8, seed=s, restarts=1)[1][0] for s in range(5)]
+    many = learn(frames, 8, seed=0, restarts=30)[1][0]
+    assert many <= min(starts) + 1e-6
+
+
+def test_memory_is_bounded_by_the_block(frames, monkeypatch):
+    """However many frames there are, no more than a block of them is put together."""
+    monkeypatch.setattr(kmeans, "BLOCK_FRAMES", 32)
+    sizes = []
+    plain = Frames.blocks
+
+    def watched(self, size, rng):
+        for block in plain(self, size, rng):
+            sizes.append(len(block))
+            yield block
+
+    monkeypatch.setattr(Frames, "blocks", watched)
+    learn(frames, 5, seed=0, batch_frames=16, restarts=1, passes=2)
+    assert max(sizes) == 32 and len(sizes) > 3
+
+
+def test_blocks_hold_every_frame_once_in_another_order(frames):
+    whole = np.concatenate([frames.read(u) for u in frames.utts])
+    for size in (7, 64, 10_000):
+        blocks = list(frames.blocks(size, np.random.default_rng(3)))
+        assert all(len(b) == min(size, frames.total) for b in blocks[:-1])
+        joined = np.concatenate(blocks)
+        assert not np.array_equal(joined, whole)
+        assert np.array_equal(np.sort(joined, axis=0), np.sort(whole, axis=0))
+
+
+def test_sample_takes_no_frame_twice(frames):
+    sample = frames.sample(50, np.random.default_rng(0))
+    assert sample.shape == (50, 6) and len(np.unique(sample, axis=0)) == 50
+    assert len(frames.sample(10**6, np.random.default_rng(0))) == frames.total
+
+
+def test_genders_have_their_own_half(frames):
+    genders = {utt: "fm"[utt[1] in "13"] for utt in frames.utts}
+    codebook = learn_codebook(frames, 6, 0, genders, restarts=2)
+    assert codebook.centroids.shape == (6, 6) and codebook.info["per_gender"]
+    assert codebook.part("f") == slice(0, 3) and codebook.part("m") == slice(3, 6)
+    assert codebook.part(None) == slice(0, 6)
+    assert codebook.info["ids"] == {"n": 12, "hash": ids_hash(frames.utts)}
+    with pytest.raises(SertlError, match="even number, got 5"):
+        learn_codebook(frames, 5, 0, genders)
+    with pytest.raises(SertlError, match="1 training utterances have no gender, e.g. s0-u00"):
+        learn_codebook(frames, 6, 0, {**genders, "s0-u00": None})
+    with pytest.raises(SertlError, match=r"no training utterance is of gender \['m'\]"):
+        learn_codebook(frames, 6, 0, dict.fromkeys(genders, "f"))
+
+
+def test_what_cannot_be_clustered(tmp_path, frames):
+    with pytest.raises(SertlError, match="frames cannot make 100000 clusters"):
+        learn(frames, 100_000, seed=0)
+    with pytest.raises(SertlError, match=r"lacks 1 of 13 utterances, e.g. \['nobody'\]"):
+        Frames(frames.scp, [*frames.utts, "nobody"])
+    wrong = {**frames.num_frames, frames.utts[0]: 3}
+    with pytest.raises(SertlError, match=rf"{frames.utts[0]} has shape .* expected \(3, 6\)"):
+        Frames(frames.scp, frames.utts, wrong).read(frames.utts[0])
+    odd = write_feats(tmp_path / "odd", {"a": np.ones((2, 3)), "b": np.ones((2, 4))})
+    with pytest.raises(SertlError, match=r"b has shape \(2, 4\)"):
+        Frames(odd, ["a", "b"])

@@ -1,0 +1,143 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Label sets of a fold: which, learned from which ids, resumed, and how good they are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from arks import clouds, write_feats
+from sklearn.metrics import normalized_mutual_info_score
+
+from sertl import fingerprint
+from sertl.cluster import pseudo_labels
+from sertl.cluster.pseudo_labels import choose_sets, make_labels, write_insight
+from sertl.cluster.quality import measure, perplexity, purity
+from sertl.config import load_yaml
+from sertl.data.ark import read_array, read_scp
+from sertl.data.datadir import DataDir, Utterance, write_table
+from sertl.errors import SertlError
+
+ROOT = Path(__file__).resolve().parents[2]
+CONF = {**load_yaml(ROOT / "conf/pseudo_labels.yaml"), "layers": [1, 3], "clusters": [4, 6, 500]}
+CONF |= {"min_frames": 10, "restarts": 2}
+
+
+@pytest.fixture
+def fold(tmp_path):
+    """Feats of two layers; eight utterances train, four are dev."""
+    feats, frames = tmp_path / "feats", clouds()
+    for layer in (1, 3):
+        write_feats(feats / f"layer{layer}" / "feats", clouds(seed=layer, number=12))
+    frames = {utt: len(m) for utt, m in clouds(seed=1).items()}
+    write_feats(feats / "layer3" / "feats", {u: np.ones((n, 2)) * n for u, n in frames.items()})
+    write_table(feats / "utt2num_frames", {utt: str(n) for utt, n in frames.items()})
+    utts = {
+        utt: Utterance(utt, utt[:2], "none.wav", 1.0, emo="ab"[i % 2], gender="fm"[i % 2])
+        for i, utt in enumerate(sorted(frames))
+    }
+    ids = list(utts)
+    parts = {
+        name: DataDir(tmp_path, {u: utts[u] for u in own}, ["a", "b"], None)
+        for name, own in {"train": ids[:8], "dev": ids[8:]}.items()
+    }
+    return feats, utts, parts
+
+
+def test_a_scale_needs_enough_frames(caplog):
+    names = [s.name for s in choose_sets([6, 9], [8, 16, 17], 800, 50)]
+    assert names == ["layer6_k8", "layer6_k16", "layer9_k8", "layer9_k16"]
+    assert "K = 17 is dropped: 800 training frames, 850 needed" in caplog.text
+    with pytest.raises(SertlError, match="no number of clusters in"):
+        choose_sets([6], [17], 800, 50)
+
+
+def test_learned_from_training_ids_only(fold, tmp_path, monkeypatch):
+    feats, utts, parts = fold
+    read = []
+    plain = pseudo_labels.learn_codebook
+    monkeypatch.setattr(
+        pseudo_labels,
+        "learn_codebook",
+        lambda f, *a, **k: read.append(set(f.utts)) or plain(f, *a, **k),
+    )
+    books = make_labels(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+    assert [s.name for s in books] == ["layer1_k4", "layer1_k6", "layer3_k4", "layer3_k6"]
+    assert all(ids == set(parts["train"].utts) for ids in read)
+    for label_set, book in books.items():
+        assert book.info["ids"]["hash"] == fingerprint.ids_hash(parts["train"].utts)
+        assert set(read_scp(tmp_path / "out" / label_set.name / "labels.scp")) == set(utts)
+    with pytest.raises(SertlError, match="was made from other inputs"):  # another fold's list
+        make_labels(CONF, feats, parts["dev"].utts, utts, tmp_path / "out", seed=3)
+
+
+def test_a_killed_stage_goes_on_with_the_next_set(fold, tmp_path, monkeypatch):
+    feats, utts, parts = fold
+    whole = make_labels(CONF, feats, parts["train"].utts, utts, tmp_path / "whole", seed=3)
+    calls = []
+    plain = pseudo_labels.dump_labels
+
+    def killed(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        plain(*arguments)
+
+    monkeypatch.setattr(pseudo_labels, "dump_labels", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make_labels(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+    resumed = make_labels(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+    assert len(calls) == 2 + 3  # the first set was whole
+    for label_set, book in whole.items():
+        assert np.array_equal(book.centroids, resumed[label_set].centroids)
+
+
+def test_per_gender_labels(fold, tmp_path):
+    feats, utts, parts = fold
+    conf = {**CONF, "layers": [1], "clusters": [4], "per_gender": True}
+    make_labels(conf, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+    for utt, spec in read_scp(tmp_path / "out/layer1_k4/labels.scp").items():
+        female = utts[utt].gender == "f"
+        assert (read_array(spec, utt) < 2).all() == female
+
+
+def test_insight_files(fold, tmp_path):
+    feats, utts, parts = fold
+    books = make_labels(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+    found = write_insight(tmp_path / "out", books, parts, stride=320)
+    assert set(found["layer1_k4"]) == {"train", "dev"}
+    text = (tmp_path / "out/insight_quality.md").read_text()
+    assert "| layer3_k6 | dev |" in text and "speaker NMI" in text
+    for name in ("quality", "timelines"):
+        assert (tmp_path / f"out/insight_{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_quality_by_hand():
+    """Clusters 0 0 0 1 1 2 against classes a a b b b a: majorities 2 + 2 + 1 of 6 frames."""
+    truth, labels = np.array([0, 0, 1, 1, 1, 0]), np.array([0, 0, 0, 1, 1, 2])
+    assert purity(truth, labels) == pytest.approx(5 / 6)
+    assert perplexity(np.array([3, 3, 5, 5])) == pytest.approx(2.0)
+    assert perplexity(np.array([1, 1])) == pytest.approx(1.0)
+
+
+def test_quality_of_utterances():
+    """Labels that are the gender: NMI 1 with it, 0 with what is independent of it."""
+    utts = {
+        u: Utterance(u, "s", "x", 1.0, emo=e, gender=g)
+        for u, e, g in [("a", "p", "f"), ("b", "q", "f"), ("c", "p", "m"), ("d", "q", "m")]
+    }
+    utts["e"] = Utterance("e", "s", "x", 1.0)  # known by its speaker only
+    data = DataDir(Path("x"), utts, ["p", "q"], None)
+    labels = {u: np.full(3, "abcde".index(u) // 2, np.int32) for u in utts}
+    found = measure(data, labels)
+    assert found["gender"]["nmi"] == pytest.approx(1.0) and found["gender"]["purity"] == 1.0
+    assert found["emotion"]["nmi"] == pytest.approx(0.0, abs=1e-9)
+    assert found["emotion"]["purity"] == found["emotion"]["chance"] == 0.5
+    assert found["speaker"]["chance"] == 1.0
+    truth, own = np.repeat([0, 0, 1, 1], 3), np.repeat([0, 0, 1, 1], 3)
+    assert found["gender"]["nmi"] == pytest.approx(normalized_mutual_info_score(truth, own))
+
+
+def test_every_key_of_pseudo_labels_yaml_is_read_somewhere():
+    sources = "\n".join(p.read_text() for p in (ROOT / "sertl").rglob("*.py"))
+    unread = [k for k in load_yaml(ROOT / "conf/pseudo_labels.yaml") if f'["{k}"]' not in sources]
+    assert unread == []

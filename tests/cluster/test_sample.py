@@ -1,0 +1,48 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""A fair sample of frames that come in batches, and its clusters."""
+
+import pytest
+import torch
+
+import sertl.cluster.sample as module
+from sertl.cluster.sample import FrameSample
+from sertl.errors import SertlError
+
+
+def test_every_frame_is_as_likely_to_stay(monkeypatch):
+    """20 of 100 frames in 10 batches: over many seeds each stays in a fifth of the cases."""
+    monkeypatch.setattr(module, "MAX_FRAMES", 20)
+    stayed = torch.zeros(100)
+    for seed in range(400):
+        sample = FrameSample(seed)
+        for batch in torch.arange(100.0).split(10):
+            sample.add(batch[:, None])
+        assert len(sample._frames) == 20
+        stayed[sample._frames.long()[:, 0]] += 1
+    share = stayed / 400
+    assert 0.1 < share.min() and share.max() < 0.3  # 0.2 and five standard deviations
+    assert abs(share[:50].mean() - 0.2) < 0.02
+
+
+def test_far_off_groups_get_a_centroid_each_and_the_seed_decides():
+    groups = torch.tensor([[0.0, 9.0], [9.0, 0.0], [-9.0, -9.0]])
+    frames = groups.repeat(30, 1) + 0.01 * torch.randn(90, 2)
+
+    def learn(seed):
+        sample = FrameSample(seed)
+        for batch in frames.split(7):
+            sample.add(batch)
+        return sample.centroids(3)
+
+    found = learn(5)
+    assert found.dtype == torch.float32
+    nearest = (groups[:, None] - found[None]).norm(dim=2)
+    assert nearest.min(dim=1).values.max() < 0.1
+    assert torch.equal(found, learn(5))
+
+
+def test_too_few_frames():
+    sample = FrameSample(0)
+    sample.add(torch.zeros(3, 2))
+    with pytest.raises(SertlError, match="3 frames cannot make 4 centroids"):
+        sample.centroids(4)

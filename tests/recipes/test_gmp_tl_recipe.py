@@ -1,0 +1,48 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""GMP-TL through run.sh: the training stages of one fold on a tiny HuBERT."""
+
+import json
+
+import pytest
+import torch
+
+from sertl.score.blocks import Figure
+from sertl.score.insight import insight_blocks
+from sertl.score.runs import find_cells, read_phases
+from sertl.score.tables import Table
+from sertl.upstream.tiny import save_hubert
+
+SMALL = (
+    "optim_conf.epochs=1", "data_conf.crop_sec=1.0", "pseudo_labels.layers=[1,3]",
+    "pseudo_labels.clusters=[8,4096]", "pseudo_labels.restarts=1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mini(recipe, tmp_path_factory):
+    run = recipe("mini")
+    ckpt = tmp_path_factory.mktemp("tiny") / "hubert.pt"
+    torch.manual_seed(0)
+    save_hubert(ckpt)
+    options = ("--upstream", "tiny_hubert", "--ckpt", str(ckpt), "--method", "gmp_tl")
+    stages = ("--stop-stage", "6", "--folds", "1", "--tag", "gmp")
+    return run, run(*options, *stages, "--set", *SMALL)
+
+
+def test_every_stage_ran_and_the_report_finds_it(mini):
+    run, done = mini
+    fold = run.folder / "exp/gmp/seed1/fold1"
+    assert "Stage 4: train the teacher" in done.stderr and "Stage 5: cluster" in done.stderr
+    for phase in ("teacher", "pseudo_labels", "frames", "main"):
+        assert json.loads((fold / phase / "fingerprint.json").read_text())["state"] == "done"
+    assert "K = 4096 is dropped" in (fold / "pseudo_labels.log").read_text()
+    assert "'dropped'" in (fold / "train.log").read_text()
+    cells = find_cells(run.folder / "exp/gmp")
+    phases = read_phases(run.folder / "exp/gmp", cells)
+    assert list(phases) == ["teacher", "pseudo_labels", "frames", "main"]
+    blocks = insight_blocks(phases)
+    assert [b.name for b in blocks if isinstance(b, Figure)] == [
+        "insight_quality",
+        "insight_timelines",
+    ]
+    assert any(isinstance(b, Table) and b.rows[0][0] == "layer1_k8" for b in blocks)

@@ -1,0 +1,210 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Stages 4 to 6 of GMP-TL on a tiny HuBERT: what each sees, resume, other folds, transduction."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from sertl.atomic import write_json
+from sertl.data.ark import read_array, read_scp
+from sertl.data.audio import read_audio
+from sertl.data.datadir import Utterance, read_table, write_data_dir
+from sertl.errors import SertlError
+from sertl.fingerprint import ids_hash
+from sertl.train import checkpoint, label_stage
+from sertl.train.experiment import resolve
+from sertl.train.label_stage import encoder, label_fold
+from sertl.train.phase import train_phase
+from sertl.train.place import Place
+from sertl.upstream.build import build_upstream
+from sertl.upstream.tiny import save_hubert
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+SETTINGS = [
+    "optim_conf.epochs=1", "data_conf.crop_sec=0.5", "data_conf.batch_size=8",
+    "pseudo_labels.layers=[1,3]", "pseudo_labels.clusters=[2,4,4096]", "pseudo_labels.restarts=2",
+    "pseudo_labels.min_frames=5",
+]  # fmt: skip
+PARTS = {1: {"train": "ab", "dev": "c", "test": "d"}, 2: {"train": "cd", "dev": "a", "test": "b"}}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Four speakers of six clips; two folds."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    utts = {}
+    for spk in "abcd":
+        for n in range(6):
+            wav, sec = folder / f"{spk}{n}.wav", 0.4 + 0.1 * n
+            soundfile.write(wav, rng.normal(scale=0.1, size=round(16000 * sec)), 16000)
+            utts.setdefault(spk, []).append(
+                Utterance(
+                    f"{spk}-{n}", spk, str(wav), sec, emo=("ang", "sad")[n % 2],
+                    gender="f" if spk in "ac" else "m",
+                )
+            )  # fmt: skip
+    for fold, parts in PARTS.items():
+        for part, speakers in parts.items():
+            rows = [u for spk in speakers for u in utts[spk]]
+            write_data_dir(folder / f"data/fold{fold}" / part, rows, ["ang", "sad"])
+        protocol = {"select": "dev_ua", "fold_hash": f"fold{fold}"}
+        write_json(folder / f"data/fold{fold}/protocol.json", protocol)
+    torch.manual_seed(0)
+    save_hubert(folder / "hubert.pt")
+    return folder
+
+
+def setup(corpus, *settings, method="gmp_tl"):
+    return resolve(CONF, "tiny_hubert", method, [*SETTINGS, *settings], str(corpus / "hubert.pt"))
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory):
+    """Fold 1 through stages 4 to 6."""
+    conf = setup(corpus)
+    place = Place(tmp_path_factory.mktemp("exp"), corpus / "data", corpus / "no", 1, 1)
+    train_phase(conf, conf["teacher"], place, False, False)
+    label_fold(conf, place, False, False)
+    for phase in conf["phases"]:
+        train_phase(conf, phase, place, False, False)
+    return conf, place
+
+
+def run_json(place, phase):
+    return json.loads((place.folder / phase / "run.json").read_text())
+
+
+def copied(trained, tmp_path, fold=1):
+    """A copy that a test may spoil."""
+    conf, place = trained
+    other = replace(place, exp=tmp_path / "exp", fold=fold)
+    shutil.copytree(place.folder, other.folder)
+    return conf, other
+
+
+def test_what_each_stage_saw(trained):
+    _, place = trained
+    train = {f"{spk}-{n}" for spk in "ab" for n in range(6)}
+    dev = {f"c-{n}" for n in range(6)}
+    clustering = {"n": 12, "hash": ids_hash(train)}
+    for phase in ("pseudo_labels", "frames"):
+        assert run_json(place, phase)["seen_ids"]["clustering"] == clustering
+    assert "clustering" not in run_json(place, "main")["seen_ids"]
+    assert set(read_table(place.folder / "teacher_feats/utt2num_frames")) == train | dev
+    sets = [f"layer{layer}_k{k}" for layer in (1, 3) for k in (2, 4)]  # 4096 has too few frames
+    for name in sets:
+        folder = place.folder / "pseudo_labels" / name
+        assert json.loads((folder / "codebook.json").read_text())["ids"] == clustering
+        assert set(read_scp(folder / "labels.scp")) == train | dev
+    state = checkpoint.load(place.folder / "frames/best.pt")["model"]
+    heads = [t.shape[0] for n, t in state.items() if n.endswith(".2.weight")]
+    assert heads == [2, 4, 2, 4]  # a dropped scale has no head
+
+
+def test_labels_are_as_long_as_the_dump_says(trained):
+    _, place = trained
+    frames = read_table(place.folder / "teacher_feats/utt2num_frames")
+    for scp in place.folder.glob("pseudo_labels/layer*/labels.scp"):
+        for utt, spec in read_scp(scp).items():
+            labels = read_array(spec, utt)
+            assert labels.dtype == np.int32 and len(labels) == int(frames[utt])
+
+
+def test_clustered_states_are_the_teachers(trained, corpus):
+    conf, place = trained
+    wav = torch.from_numpy(read_audio(corpus / "a5.wav"))[None]
+    lens = torch.tensor([wav.shape[1]])
+    (own,), _ = encoder(conf, place)(wav, lens, [3])
+    (released,), _ = build_upstream(conf["upstream"])(wav, lens, [3])
+    spec = read_scp(place.folder / "teacher_feats/layer3/feats.scp")["a-5"]
+    dumped = torch.from_numpy(read_array(spec, "a-5"))
+    torch.testing.assert_close(dumped, own[0], rtol=0, atol=1e-3)
+    assert not torch.allclose(dumped, released[0], atol=1e-3)
+    assert not encoder(conf, place).training
+
+
+def test_report_files(trained):
+    _, place = trained
+    folder = place.folder / "pseudo_labels"
+    for name in ("insight_quality.md", "insight_quality.png", "insight_timelines.png"):
+        assert (folder / name).stat().st_size > 0
+    assert run_json(place, "pseudo_labels")["transductive"] is False
+
+
+def test_done_is_skipped_and_a_stop_is_resumed(trained, tmp_path, monkeypatch):
+    conf, place = copied(trained, tmp_path)
+    out = place.folder / "pseudo_labels"
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    label_fold(conf, place, False, False)
+    assert before == {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+
+    shutil.rmtree(out)
+    with monkeypatch.context() as m:
+        m.setattr(label_stage, "write_insight", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            label_fold(conf, place, False, False)
+    with pytest.raises(SertlError, match="unfinished"):
+        train_phase(conf, conf["phases"][0], place, False, True)
+    books = {p: p.stat().st_mtime_ns for p in out.glob("*/centroids.npy")}
+    label_fold(conf, place, False, False)
+    assert books and books == {p: p.stat().st_mtime_ns for p in out.glob("*/centroids.npy")}
+    for path in out.glob("*/centroids.npy"):  # as in the run that was not stopped
+        same = trained[1].folder / path.relative_to(place.folder)
+        assert np.array_equal(np.load(path), np.load(same))
+
+
+def test_another_teacher_is_noticed(trained, tmp_path):
+    conf, place = copied(trained, tmp_path)
+    best = place.folder / "teacher/best.pt"
+    state = checkpoint.load(best)
+    state["model"]["project.bias"] += 1.0
+    checkpoint.save(best, state)
+    with pytest.raises(SertlError, match=r"made from other inputs:\n\s+teacher: "):
+        label_fold(conf, place, False, False)
+    label_fold(conf, place, False, True)
+
+
+def test_another_folds_labels_are_refused(trained, tmp_path):
+    """Fold 2 trains on what fold 1 tests."""
+    conf, place = copied(trained, tmp_path, fold=2)
+    with pytest.raises(SertlError, match=r"learned from 12 utterances .* of this fold's"):
+        train_phase(conf, conf["phases"][0], place, False, True)
+
+
+def test_transductive_sees_all_audio_and_says_so(corpus, tmp_path):
+    conf = setup(corpus, "transductive=true", "pseudo_labels.per_gender=true")
+    del conf["teacher"]  # the upstream's own hidden states
+    place = Place(tmp_path, corpus / "data", corpus / "no", 1, 1)
+    label_fold(conf, place, False, False)
+    frames = conf["phases"][0]
+    train_phase(conf, frames, place, False, False)
+    for phase in ("pseudo_labels", "frames"):
+        facts = run_json(place, phase)
+        assert facts["transductive"] is True and facts["seen_ids"]["clustering"]["n"] == 24
+    assert run_json(place, "frames")["seen_ids"]["train"]["n"] == 24
+    for utt, spec in read_scp(place.folder / "pseudo_labels/layer3_k4/labels.scp").items():
+        assert (read_array(spec, utt) < 2).all() == (utt[0] in "ac")  # female speakers
+
+
+def test_what_stage_5_refuses(corpus, tmp_path):
+    place = Place(tmp_path, corpus / "data", corpus / "no", 1, 1)
+    with pytest.raises(SertlError, match="missing or incomplete; run stage 4"):
+        label_fold(setup(corpus), place, False, False)
+    with pytest.raises(SertlError, match="missing or incomplete; run stage 5"):
+        train_phase(setup(corpus), setup(corpus)["phases"][0], place, False, False)
+    with pytest.raises(SertlError, match="has no pseudo_labels"):
+        label_fold(
+            resolve(CONF, "tiny_hubert", "probe", [], str(corpus / "hubert.pt")),
+            place,
+            False,
+            False,
+        )
+    with pytest.raises(SertlError, match=r"\[9\] not among the available"):
+        label_fold(setup(corpus, "pseudo_labels.layers=[1,9]"), place, False, False)

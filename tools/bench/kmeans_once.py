@@ -1,0 +1,92 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""One k-means, timed in a process of its own, for bench_kmeans.py.
+
+Reading the arks counts for neither side's time where all frames are held in memory, and for ours in
+both: that is how it works.
+"""
+
+import argparse
+import json
+import logging
+import time
+
+import numpy as np
+import torch
+from machine import peak_gib
+from sklearn.cluster import MiniBatchKMeans
+
+from sertl.cluster.assign import Nearest, label_utterances
+from sertl.cluster.frames import Frames
+from sertl.cluster.kmeans import learn
+from sertl.data.ark import read_scp
+
+BATCH = 10_000
+
+
+def in_memory(frames: Frames) -> np.ndarray:
+    """All frames, (N, D)."""
+    whole = np.empty((frames.total, frames.size), np.float32)
+    filled = 0
+    for utt in frames.utts:
+        matrix = frames.read(utt)
+        whole[filled : filled + len(matrix)] = matrix
+        filled += len(matrix)
+    return whole
+
+
+def with_sklearn(frames: Frames, clusters: int, restarts: int) -> tuple[float, float, float]:
+    """Seconds to learn and to label, inertia per frame."""
+    whole = in_memory(frames)
+    begun = time.perf_counter()
+    model = MiniBatchKMeans(
+        clusters, batch_size=BATCH, n_init=restarts, compute_labels=False, random_state=0
+    ).fit(whole)
+    learned = time.perf_counter()
+    labels = model.predict(whole)
+    labelled = time.perf_counter()
+    total = 0.0
+    for start in range(0, len(whole), BATCH):
+        part = slice(start, start + BATCH)
+        total += float(((whole[part] - model.cluster_centers_[labels[part]]) ** 2).sum())
+    return learned - begun, labelled - learned, total / len(whole)
+
+
+def with_sertl(frames: Frames, clusters: int, restarts: int) -> tuple[float, float, float]:
+    """Seconds to learn and to label, inertia per frame."""
+    begun = time.perf_counter()
+    centroids, _ = learn(frames, clusters, 0, BATCH, restarts)
+    learned = time.perf_counter()
+    total = 0.0
+    for _, _, distances in label_utterances(Nearest(centroids), frames):
+        total += float(distances.sum(dtype=np.float64))
+    return learned - begun, time.perf_counter() - learned, total / frames.total
+
+
+def with_faiss(frames: Frames, clusters: int, restarts: int) -> tuple[float, float, float]:
+    """Seconds to learn and to label, inertia per frame; 20 iterations, one start."""
+    import faiss
+
+    whole = in_memory(frames)
+    begun = time.perf_counter()
+    model = faiss.Kmeans(frames.size, clusters, niter=20, seed=1)
+    model.train(whole)
+    learned = time.perf_counter()
+    distances, _ = model.index.search(whole, 1)
+    return learned - begun, time.perf_counter() - learned, float(distances.mean(dtype=np.float64))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("arguments", help="JSON, see machine.measure")
+    args = json.loads(parser.parse_args().arguments)
+    logging.disable(logging.INFO)
+    torch.set_num_threads(args["threads"])
+    frames = Frames(args["scp"], list(read_scp(args["scp"])))
+    run = {"scikit-learn": with_sklearn, "sertl": with_sertl, "faiss": with_faiss}[args["row"]]
+    learn_sec, label_sec, inertia = run(frames, args["clusters"], args["restarts"])
+    found = {"learn_sec": learn_sec, "label_sec": label_sec, "inertia": inertia}
+    print(json.dumps({**found, "peak_gib": peak_gib()}))
+
+
+if __name__ == "__main__":
+    main()
