@@ -18,7 +18,7 @@ from sertl.data.tokenizer import load_tokenizer
 from sertl.errors import SertlError, unknown_name
 from sertl.models.base import SERModel, Spec, build_model, model_needs
 from sertl.seed import derive_seed, seed_everything
-from sertl.train import attributes, checkpoint, distributed
+from sertl.train import checkpoint, distributed
 from sertl.train.loop import State, Trainer
 from sertl.train.place import Place
 from sertl.train.start import UPSTREAM, init_path, start_from_upstream
@@ -201,6 +201,9 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
         checkpoint.load_trained(model, best["model"], str(out / "best.pt"))
         found = {}
         if model.num_attributes:
+            # Figures need libraries that take longer to import than a small phase to train.
+            from sertl.train import attributes
+
             data = attributes.shown(place)
             found["attributes"] = attributes.write_insight(
                 out,
