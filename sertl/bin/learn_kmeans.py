@@ -12,6 +12,7 @@ from sertl.cluster.codebook import save_codebook
 from sertl.cluster.frames import Frames
 from sertl.cluster.kmeans import learn_codebook
 from sertl.data.datadir import read_data_dir
+from sertl.train import distributed
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def main() -> None:
     )
     parser.add_argument("--passes", default=100, type=int, help="at most (default: %(default)s)")
     parser.add_argument("--seed", default=1, type=int, help="default: %(default)s")
+    parser.add_argument("--ngpu", default=0, type=int, help="0: CPU (default: %(default)s)")
     args = parser.parse_args()
 
     utts = read_data_dir(args.data).utts
@@ -38,6 +40,7 @@ def main() -> None:
         args.clusters,
         args.seed,
         genders,
+        distributed.init(args.ngpu > 0),
         batch_frames=args.batch_frames,
         restarts=args.restarts,
         passes=args.passes,

@@ -9,7 +9,8 @@ import torch
 from sertl.cluster.frames import Frames
 
 BLOCK_FRAMES = 16384  # read and moved to the device together
-BLOCK_DISTANCES = 2**24  # frames x centroids at a time: 64 MiB
+# Distances at a time: what a CPU's cache holds; enough to fill a GPU.
+BLOCK_DISTANCES = {"cpu": 2**20, "cuda": 2**26}
 
 
 class Nearest:
@@ -24,6 +25,7 @@ class Nearest:
         self.device = torch.device(device)
         self.centroids = torch.from_numpy(np.ascontiguousarray(centroids)).to(self.device)
         self.norms = self.centroids.square().sum(dim=1)  # (K,)
+        self.rows = max(1, BLOCK_DISTANCES[self.device.type] // len(centroids))
 
     @torch.no_grad()
     def __call__(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +39,7 @@ class Nearest:
         """
         labels, distances = [], []
         whole = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
-        for block in whole.split(max(1, BLOCK_DISTANCES // len(self.norms))):
+        for block in whole.split(self.rows):
             # |x - c|^2 = |x|^2 + (|c|^2 - 2 x c); the minimum needs the bracket only
             best, index = torch.addmm(self.norms, block, self.centroids.T, alpha=-2.0).min(dim=1)
             labels.append(index.int())

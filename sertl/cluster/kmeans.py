@@ -5,11 +5,13 @@ import logging
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
+import torch
+from sklearn.cluster import MiniBatchKMeans
 
 from sertl.cluster.assign import Nearest, usage
 from sertl.cluster.codebook import Codebook
 from sertl.cluster.frames import Frames
+from sertl.cluster.plus_plus import plus_plus
 from sertl.data.dataset import GENDERS
 from sertl.errors import SertlError
 from sertl.fingerprint import ids_hash
@@ -18,6 +20,7 @@ from sertl.seed import derive_seed
 logger = logging.getLogger(__name__)
 
 BLOCK_FRAMES = 100_000  # shuffled together: 300 MB of 768 dimensions
+START_FRAMES = 3  # of the sample per cluster, at least; as in scikit-learn
 BETTER = 1e-3  # an improvement of the inertia by less than this share counts as none
 PATIENCE = 3  # looks at the inertia without an improvement, after which learning ends
 
@@ -29,6 +32,7 @@ def learn(
     batch_frames: int = 10_000,
     restarts: int = 20,
     passes: int = 100,
+    device: torch.device | str = "cpu",
 ) -> tuple[np.ndarray, list[float]]:
     """Learn centroids with scikit-learn's MiniBatchKMeans, fed block by block.
 
@@ -43,6 +47,7 @@ def learn(
         batch_frames: Frames per mini-batch.
         restarts: k-means++ starts.
         passes: Over all frames, at most.
+        device: For the starts and the sample's inertia; the mini-batches run on the CPU.
 
     Returns:
         (K, D) float32 centroids; inertia per frame of the sample, first of the start, then after
@@ -53,15 +58,16 @@ def learn(
     """
     if frames.total < clusters:
         raise SertlError(f"{frames.scp}: {frames.total} frames cannot make {clusters} clusters")
-    rng = np.random.default_rng(seed)
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     batch_frames = max(batch_frames, clusters)
-    sample = frames.sample(3 * batch_frames, rng)
-    centroids, first = None, float("inf")
-    for _ in range(restarts):
-        found, _ = kmeans_plusplus(sample, clusters, random_state=int(rng.integers(2**31)))
-        value = _inertia(found, sample)
-        if value < first:
-            centroids, first = found, value
+    sample = frames.sample(max(START_FRAMES * clusters, batch_frames), rng)
+    on_device = torch.from_numpy(sample).to(device)
+
+    def inertia(centroids: np.ndarray) -> float:
+        return float(Nearest(centroids, device)(sample)[1].mean(dtype=np.float64))
+
+    starts = (plus_plus(on_device, clusters, generator).cpu().numpy() for _ in range(restarts))
+    first, centroids = min(((inertia(start), start) for start in starts), key=lambda s: s[0])
     model = MiniBatchKMeans(
         clusters,
         init=centroids,
@@ -77,7 +83,7 @@ def learn(
             # Cut evenly: the first batch must hold at least K frames, and none be a mere rest.
             for batch in np.array_split(block, max(1, len(block) // batch_frames)):
                 model.partial_fit(batch)
-            inertias.append(_inertia(model.cluster_centers_, sample))
+            inertias.append(inertia(model.cluster_centers_))
             idle = idle + 1 if inertias[-1] > best * (1 - BETTER) else 0
             best = min(best, inertias[-1])
             if idle == PATIENCE:
@@ -85,15 +91,12 @@ def learn(
     return model.cluster_centers_, inertias
 
 
-def _inertia(centroids: np.ndarray, sample: np.ndarray) -> float:
-    return float(Nearest(centroids)(sample)[1].mean(dtype=np.float64))
-
-
 def learn_codebook(
     frames: Frames,
     clusters: int,
     seed: int,
     genders: Mapping[str, str | None] | None = None,
+    device: torch.device | str = "cpu",
     **options: int,
 ) -> Codebook:
     """Learn a codebook and look how it serves the frames it was learned from.
@@ -104,6 +107,7 @@ def learn_codebook(
         seed: Decides everything random.
         genders: Of every utterance, to learn K / 2 centroids of each gender's frames; None learns
             from all frames together.
+        device: Where frames are assigned.
         options: Further arguments of learn.
 
     Raises:
@@ -114,13 +118,19 @@ def learn_codebook(
         groups = split_by_gender(frames, clusters, genders)
     centroids, histories = zip(
         *(
-            learn(group, clusters // len(groups), derive_seed(seed, number), **options)
+            learn(
+                group,
+                clusters // len(groups),
+                derive_seed(seed, number),
+                device=device,
+                **options,
+            )
             for number, group in enumerate(groups)
         ),
         strict=True,
     )
     counts, inertia = zip(
-        *(usage(Nearest(own), group) for own, group in zip(centroids, groups, strict=True)),
+        *(usage(Nearest(own, device), group) for own, group in zip(centroids, groups, strict=True)),
         strict=True,
     )
     counts = np.concatenate(counts)

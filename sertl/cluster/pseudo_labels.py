@@ -105,6 +105,7 @@ def make_labels(
                 label_set.clusters,
                 derive_seed(seed, label_set.name),
                 genders,
+                device,
                 batch_frames=conf["batch_frames"],
                 restarts=conf["restarts"],
                 passes=conf["passes"],

@@ -1,10 +1,10 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""k-means on a fair sample of frames that come in batches."""
+"""A fair sample of frames that come in batches, in memory, for kmeans.learn to read."""
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
-from sklearn.cluster import MiniBatchKMeans
-
-from sertl.errors import SertlError
 
 MAX_FRAMES = 200_000
 
@@ -12,17 +12,28 @@ MAX_FRAMES = 200_000
 class FrameSample:
     """At most MAX_FRAMES of all frames added, each as likely as any other.
 
+    To kmeans.learn it is what cluster.frames.Frames is for frames that lie in arks.
+
     Args:
-        seed: Decides the sample and the clusters.
+        seed: Decides the sample.
+
+    Attributes:
+        scp: Stands in messages where Frames has its file.
     """
 
+    scp = "the frames of the training data"
+
     def __init__(self, seed: int):
-        self.seed = seed % 2**32  # what scikit-learn takes
         self._generator = torch.Generator().manual_seed(seed)
         self._frames, self._keys = None, torch.empty(0)
 
+    @property
+    def total(self) -> int:
+        """Frames in the sample."""
+        return len(self._keys)
+
     def add(self, frames: torch.Tensor) -> None:
-        """Add frames (N, D)."""
+        """Add frames (N, D) float32."""
         frames = frames.cpu()
         self._frames = frames if self._frames is None else torch.cat([self._frames, frames])
         new = torch.rand(len(frames), generator=self._generator)
@@ -32,13 +43,13 @@ class FrameSample:
         )
         self._frames = self._frames[kept]
 
-    def centroids(self, number: int) -> torch.Tensor:
-        """(K, D) float32: scikit-learn's MiniBatchKMeans, the best of three k-means++ starts.
+    def sample(self, number: int, rng: np.random.Generator) -> np.ndarray:
+        """(min(number, total), D): frames drawn without replacement."""
+        chosen = rng.choice(self.total, min(number, self.total), replace=False)
+        return self._frames.numpy()[chosen]
 
-        Raises:
-            SertlError: If there are fewer frames than centroids.
-        """
-        if len(self._keys) < number:
-            raise SertlError(f"{len(self._keys)} frames cannot make {number} centroids")
-        model = MiniBatchKMeans(number, n_init=3, batch_size=10_000, random_state=self.seed)
-        return torch.from_numpy(model.fit(self._frames.numpy()).cluster_centers_)
+    def blocks(self, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Every frame once, shuffled, in blocks (size, D); the last may be smaller."""
+        order = rng.permutation(self.total)
+        for first in range(0, self.total, size):
+            yield self._frames.numpy()[order[first : first + size]]

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sertl.cluster.kmeans import learn
 from sertl.cluster.sample import FrameSample
 from sertl.errors import SertlError, unknown_name
 from sertl.models.base import SERModel, Spec
@@ -188,11 +189,13 @@ class Model(SERModel):
         """
         if not self.offline:
             return
-        sample = FrameSample(derive_seed(int(self.mask_seed), "k-means"))
+        seed = derive_seed(int(self.mask_seed), "k-means")
+        sample = FrameSample(seed)
         for batch in batches:
             frames, _, valid = self.frames(batch)
             sample.add(self.target_norm(frames, valid)[valid])
-        self.codebook.set(sample.centroids(len(self.codebook.counts)))
+        centroids, _ = learn(sample, len(self.codebook.counts), seed, restarts=3, passes=20)
+        self.codebook.set(torch.from_numpy(centroids))
 
     def forward(self, batch) -> tuple[torch.Tensor, dict]:
         """Loss and stats; their weight is the number of frames that count."""

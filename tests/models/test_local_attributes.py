@@ -391,7 +391,7 @@ def test_offline_clusters_are_those_of_scikit_learn_and_stay():
 
 
 def test_offline_clusters_need_enough_frames():
-    with pytest.raises(SertlError, match="26 frames cannot make 40 centroids"):
+    with pytest.raises(SertlError, match="26 frames cannot make 40 clusters"):
         make(clusters="offline", centroids=40).initialise([make_batch()])
     with pytest.raises(SertlError, match="did you mean 'offline'"):
         make(clusters="ofline")
