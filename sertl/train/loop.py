@@ -85,6 +85,7 @@ class Trainer:
         self.optimizer = build_optimizer(model, self.optim)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.state = State()
+        self.lr = 0.0  # of the latest update, before lr_scale
         self.record = Record(self.out, enabled=self.rank == 0)
         self.total = self.optim["epochs"] * len(self._batches(1))
 
@@ -156,7 +157,7 @@ class Trainer:
             "train",
             self.state.epoch,
             update=self.state.update,
-            lr=self.optimizer.param_groups[0]["lr"] / self.optimizer.param_groups[0]["lr_scale"],
+            lr=self.lr,
             sec=round(time.monotonic() - begun, 3),
             data_wait_sec=round(waited, 3),
         )
@@ -180,7 +181,7 @@ class Trainer:
     def _update(self, weight: torch.Tensor) -> None:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         weight = distributed.sum_gradients(parameters, weight.reshape(1))[0]
-        lr = set_lr(self.optimizer, self.optim, self.state.update, self.total)
+        self.lr = set_lr(self.optimizer, self.optim, self.state.update, self.total)
         self.scaler.unscale_(self.optimizer)
         for p in parameters:
             if p.grad is not None:
@@ -199,7 +200,7 @@ class Trainer:
         self.state.update += 1
         self.state.batch += 1
         self.model.after_step(self.state.update, self.total)
-        self.record.update(self.state.update, lr=lr, grad_norm=float(norm))
+        self.record.update(self.state.update, lr=self.lr, grad_norm=float(norm))
         health = self.model.health()
         if health:
             where = {"epoch": self.state.epoch, "update": self.state.update}

@@ -48,7 +48,7 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     if not named:
         raise SertlError("the model has no trainable parameter")
-    scales = conf["lr_scale"]
+    scales = flat(conf["lr_scale"])
     known = [n for n, _ in model.named_parameters()]  # a part may be frozen by another key
     unused = [prefix for prefix in scales if not any(n.startswith(prefix) for n in known)]
     if unused:
@@ -58,7 +58,7 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
         matching = [prefix for prefix in scales if name.startswith(prefix)]
         scale = scales[max(matching, key=len)] if matching else 1.0
         decay = conf["weight_decay"] if parameter.ndim > 1 else 0.0
-        groups.setdefault((float(scale), decay), []).append(parameter)
+        groups.setdefault((scale, decay), []).append(parameter)
     return OPTIMIZERS[conf["optimizer"]](
         [
             {"params": params, "lr_scale": scale, "weight_decay": decay}
@@ -67,6 +67,23 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
         lr=conf["lr"],
         betas=tuple(conf["betas"]),
     )
+
+
+def flat(scales: dict, prefix: str = "") -> dict[str, float]:
+    """{"adapter": {"narrow": 0.1}}, as --set lr_scale.adapter.narrow=0.1 gives -> adapter.narrow.
+
+    Raises:
+        SertlError: For a factor that is no number.
+    """
+    found = {}
+    for name, value in scales.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        elif isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise SertlError(f"optim_conf.lr_scale.{prefix}{name} is {value!r}, expected a number")
+        else:
+            found[prefix + name] = float(value)
+    return found
 
 
 def set_lr(optimizer: torch.optim.Optimizer, conf: dict, update: int, total: int) -> float:

@@ -57,6 +57,20 @@ def test_groups_scale_and_decay():
     assert sorted({g["lr"] for g in optimizer.param_groups}) == pytest.approx([0.05, 0.1])
 
 
+def test_a_dotted_prefix_may_come_as_nested_mappings():
+    """As --set optim_conf.lr_scale.a.weight=0 gives it; with factor 0 a tensor stays."""
+    net = model()
+    optimizer = build_optimizer(net, {**CONF, "lr_scale": {"a": {"weight": 0}}})
+    before = {n: p.clone() for n, p in net.named_parameters()}
+    set_lr(optimizer, CONF, 2, 10)
+    sum(p.sum() for p in net.parameters()).backward()
+    optimizer.step()
+    moved = {n for n, p in net.named_parameters() if not torch.equal(p, before[n])}
+    assert moved == {"a.bias", "b.weight"}
+    with pytest.raises(SertlError, match="lr_scale.a.weight is 'low', expected a number"):
+        build_optimizer(model(), {**CONF, "lr_scale": {"a": {"weight": "low"}}})
+
+
 def test_refusals():
     with pytest.raises(SertlError, match="did you mean 'adamw'"):
         build_optimizer(model(), {**CONF, "optimizer": "adamww"})
