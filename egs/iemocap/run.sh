@@ -94,7 +94,11 @@ fi
 
 if in_stage 2; then
   log "Stage 2: folds and tokenizers -> $data/fold<k>/{train,dev,test}"
-  python -m sertl.bin.make_folds --data "$all" "${corpus[@]}" --protocol "$protocol" --out "$data" \
+  make_folds=(python -m sertl.bin.make_folds)
+  if [[ -f local/make_folds.py ]]; then
+    make_folds=(python local/make_folds.py --corpus-dir "$corpus_dir")
+  fi
+  "${make_folds[@]}" --data "$all" "${corpus[@]}" --protocol "$protocol" --out "$data" \
     --token-type "$token_type" "${flags[@]}"
 fi
 
@@ -105,6 +109,10 @@ if (( stop_stage >= 3 )); then
   if [[ -z $folds ]]; then folds=$(seq -s ' ' "$num_folds"); fi
   for fold in $folds; do
     [[ -d $data/fold$fold ]] || die "--folds: there is no fold $fold; $data has 1 to $num_folds"
+  done
+  sets=(test)
+  for part in dev source_test; do
+    if [[ -d $data/fold1/$part ]]; then sets+=("$part"); fi
   done
 fi
 
@@ -165,14 +173,13 @@ if in_stage 6; then
 fi
 
 if in_stage 7; then
-  log "Stage 7: decode dev and test"
-  for_each_fold decode python -m sertl.bin.decode
+  log "Stage 7: decode ${sets[*]}"
+  for_each_fold decode python -m sertl.bin.decode --sets "${sets[@]}"
 fi
 
 if in_stage 8; then
   log "Stage 8: score"
-  for part in dev test; do
-    if [[ $part == dev && ! -d $data/fold1/dev ]]; then continue; fi
+  for part in "${sets[@]}"; do
     python -m sertl.bin.score --exp "$exp" --set "$part" --folds "$folds" --seeds "$seed" "${flags[@]}"
   done
 fi

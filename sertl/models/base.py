@@ -27,6 +27,7 @@ class Spec:
         vad_range: Lowest and highest value of the corpus's V/A/D scale, if it has one.
         vocab_size: Of the tokenizer, blank included; 0 without transcripts.
         clusters: K of each set of frame pseudo-labels; empty without any.
+        genders, styles: Indices in data.dataset's GENDERS and STYLES that the training data have.
     """
 
     labels: list[str]
@@ -37,6 +38,8 @@ class Spec:
     vad_range: tuple[float, float] | None = None
     vocab_size: int = 0
     clusters: tuple[int, ...] = ()
+    genders: tuple[int, ...] = (0, 1)
+    styles: tuple[int, ...] = (0, 1, 2, 3)
 
 
 class SERModel(nn.Module):
@@ -71,7 +74,10 @@ class SERModel(nn.Module):
         return hidden, lens
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
-        """Return any of: emo (B, C) logits, gender (B, 2), style (B, 4) logits, vad (B, 3)."""
+        """Return any of: emo (B, C) logits, gender (B, 2), style (B, 4) logits, vad (B, 3).
+
+        And ctc (B, T, V) log-probabilities, the padding certain blanks, which become text.
+        """
         raise NotImplementedError
 
     def loss(self, outputs: dict[str, torch.Tensor], batch) -> tuple[torch.Tensor, dict]:

@@ -6,6 +6,7 @@ AM-Softmax, the last step, which starts from models/frame_labels.py. Pan et al.,
 arXiv 2405.02151; what the paper leaves open is our choice and can be set.
 """
 
+import logging
 from collections.abc import Iterable
 
 import torch
@@ -19,6 +20,8 @@ from sertl.nn.layer_mix import LayerMix
 from sertl.nn.losses import cross_entropy
 from sertl.nn.pooling import POOLINGS
 
+logger = logging.getLogger(__name__)
+
 LOSSES = ("ce", "am_softmax")
 
 
@@ -31,7 +34,7 @@ class Model(SERModel):
         bilstm: Units per direction of a BiLSTM over the frames; 0 for none.
         pooling: A name in nn.pooling.POOLINGS.
         projection: Width of the linear layer after the pooling.
-        gender_weight: gamma, in [0, 1); 0 leaves the gender head out.
+        gender_weight: gamma, in [0, 1); 0 leaves the gender head out, as do data without genders.
         loss: Of emotion: ce or am_softmax.
         scale: s of AM-Softmax; its decision is the largest cosine, without margin.
         margin: m of AM-Softmax.
@@ -64,6 +67,9 @@ class Model(SERModel):
             raise ValueError(f"margin of a cosine must be in [0, 2], got {margin}")
         if not 0.0 <= margin_warmup <= 1.0:
             raise ValueError(f"margin_warmup must be in [0, 1], got {margin_warmup}")
+        if gender_weight and not spec.genders:
+            logger.warning("task gender is left out: the training data have no labels for it")
+            gender_weight = 0.0
         self.needs = ("emo", "gender") if gender_weight else ("emo",)
         self.gender_weight, self.margin, self.margin_warmup = gender_weight, margin, margin_warmup
         self.mix = LayerMix(len(spec.layers))

@@ -96,10 +96,12 @@ class Model(SERModel):
     def initialise(self, batches: Iterable) -> None:
         """Take mean and deviation of the pooled vectors from the training utterances.
 
+        Those that came with `init` are kept: the phase begins with the model that it starts from.
+
         Raises:
             SertlError: Naming the utterances whose hidden states are not finite.
         """
-        if not self.standardise:
+        if not self.standardise or (self.pooled_std != 1).any():
             return
         parts = []
         for batch in batches:

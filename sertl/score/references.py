@@ -22,7 +22,7 @@ class Published:
 
     Attributes:
         near: Our protocol beside which it may be set, "-" for none.
-        ua, wa, f1, wer: Per cent.
+        ua, wa, f1, wer, gender_ua, style_ua: Per cent.
         why: What keeps it from being comparable.
     """
 
@@ -38,6 +38,8 @@ class Published:
     wa: float | None = None
     f1: float | None = None
     wer: float | None = None
+    gender_ua: float | None = None
+    style_ua: float | None = None
     ua_by_fold: tuple[float, ...] | None = None
     why: str = ""
 
@@ -74,6 +76,11 @@ def corpus_key(corpus: str, policy: str) -> str:
     The policy `default`, of a corpus that has only one, adds nothing.
     """
     return corpus if policy == "default" else corpus + policy.replace("class", "", 1)
+
+
+def nearest_first(rows: list[Published], method: str) -> list[Published]:
+    """The rows of this method first, then those of its variants (`method/...`), then the others."""
+    return sorted(rows, key=lambda r: (r.method != method, not r.method.startswith(f"{method}/")))
 
 
 def group_by_near(rows: list[Published], protocol: str) -> list[tuple[str, list[Published]]]:

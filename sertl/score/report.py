@@ -59,7 +59,7 @@ def write_report(
     parts = [
         *_result_sections(summary),
         *_training_sections(phases),
-        *_reference_sections(reference, summary, protocol, exp.name),
+        *_reference_sections(reference, summary, protocol, exp.name, _method(phases)),
     ]
     if dev:
         parts.append(
@@ -166,8 +166,13 @@ def _mean_weights(runs: list[PhaseRun], key: str) -> str:
     return f"mean {key.replace('_', ' ')} {words}"
 
 
+def _method(phases: dict[str, list[PhaseRun]]) -> str:
+    """Name of the method's conf; empty if no phase says it."""
+    return next((run.run.get("method", "") for runs in phases.values() for run in runs), "")
+
+
 def _reference_sections(
-    reference: str | Path | None, summary: dict, protocol: dict, name: str
+    reference: str | Path | None, summary: dict, protocol: dict, name: str, method: str
 ) -> list[Section]:
     """Published numbers of the same corpus and labels, if there are any."""
     if reference is None:
@@ -176,7 +181,7 @@ def _reference_sections(
     rows = load_references(reference).get(key)
     if not rows:
         return []
-    tables = sections.published(rows, summary, protocol["protocol"], name)
+    tables = sections.published(rows, summary, protocol["protocol"], name, method)
     return [Section("published", "Published numbers", list(tables))]
 
 

@@ -1,7 +1,7 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """The tables of a report, from what `summary.summarise` returns."""
 
-from sertl.score.references import NO_PROTOCOL, TAGS, Published, group_by_near
+from sertl.score.references import NO_PROTOCOL, TAGS, Published, group_by_near, nearest_first
 from sertl.score.runs import Cell, PhaseRun
 from sertl.score.scoring import ATTRIBUTES
 from sertl.score.significance import RESAMPLES
@@ -189,24 +189,31 @@ def span(numbers: list[int]) -> str:
     return " to ".join(f"{n:,}" for n in dict.fromkeys([*numbers[:1], *numbers[-1:]])) or NONE
 
 
-def published(rows: list[Published], summary: dict, protocol: str, name: str) -> list[Table]:
-    """Published numbers beside ours: one table per protocol, ours in the one it belongs to."""
+def published(
+    rows: list[Published], summary: dict, protocol: str, name: str, method: str = ""
+) -> list[Table]:
+    """Published numbers beside ours: one table per protocol, ours in the one it belongs to.
+
+    Those of the same method, by the name of its conf, stand first and are marked.
+    """
     tables = []
     ours = summary["metrics"]
 
     def value(metric: str) -> str:
         return percent(ours[metric]["pooled"]["mean"]) if metric in ours else NONE
 
-    header = ["result", "UA", "WA", "F1", "WER", "folds", "dev", "tag", "source", "remark"]
-    mine = [f"this run ({name})", value("ua"), value("wa"), value("macro_f1"), value("wer")]
+    header = ["result", "UA", "WA", "F1", "WER", "gender UA", "style UA"]
+    header += ["folds", "dev", "tag", "source", "remark"]
+    mine = [f"this run ({name})"]
+    mine += [value(m) for m in ("ua", "wa", "macro_f1", "wer", "gender_ua", "style_ua")]
     folds = f"{len(summary['folds'])} of {summary['num_folds']}"
     mine += [folds, DEV_WORDS.get(protocol, protocol), NONE, NONE, "pooled; F1 is macro-F1"]
-    groups = group_by_near(rows, protocol)
+    groups = group_by_near(nearest_first(rows, method), protocol)
     if not any(near == protocol for near, _ in groups):
         groups = [(protocol, []), *groups]
     for near, group in groups:
         lines = [mine] if near == protocol else []
-        lines += [_published_row(row) for row in group]
+        lines += [_published_row(row, method) for row in group]
         if near == protocol:
             caption = f"Beside ours: protocol {near}"
         elif near == NO_PROTOCOL:
@@ -226,10 +233,13 @@ def without_empty(table: Table) -> Table:
     return Table(table.caption, [table.header[i] for i in kept], rows, table.notes)
 
 
-def _published_row(row: Published) -> list[str]:
-    numbers = [NONE if v is None else f"{v:.2f}" for v in (row.ua, row.wa, row.f1, row.wer)]
+def _published_row(row: Published, method: str) -> list[str]:
+    values = (row.ua, row.wa, row.f1, row.wer, row.gender_ua, row.style_ua)
+    numbers = [NONE if v is None else f"{v:.2f}" for v in values]
     name = f"{row.method}, {row.upstream}" if row.upstream else row.method
-    return [name, *numbers, row.folds, row.dev, row.tag, row.cite, row.why]
+    same = ["the same method"] if row.method == method else []
+    remark = "; ".join([*same, *([row.why] if row.why else [])])
+    return [name, *numbers, row.folds, row.dev, row.tag, row.cite, remark]
 
 
 def score_table(scores: dict[Cell, dict]) -> Table:

@@ -1,12 +1,14 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Saving what was trained, loading it strictly, and the state that makes a resume exact.
 
-A checkpoint holds tensors, numbers and strings only, and of a frozen upstream nothing: its hash.
+A checkpoint holds tensors, numbers and strings only. Of the upstream it holds what training has
+moved, in this phase or in one that this phase started from; the rest has its own source.
 """
 
 import io
 import logging
 import random
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """All tensors of the model except those of the upstream that do not train."""
+    """All tensors of the model except those of the upstream that are as it was released.
+
+    `model.kept` names tensors of the upstream that do not train but came from a checkpoint: an
+    earlier phase has tuned them, and a decoder that took the released ones would decode with
+    another encoder than was trained with.
+    """
     trainable = {n for n, p in model.named_parameters() if p.requires_grad}
+    trainable |= getattr(model, "kept", frozenset())
     return {
         name: tensor.detach().cpu().clone()
         for name, tensor in model.state_dict().items()
@@ -73,7 +81,8 @@ def load_trained(model: nn.Module, state: dict[str, torch.Tensor], source: str) 
             f"{source} does not fit the model: missing {missing[:5]}, unexpected {extra[:5]}, "
             f"other shapes {shapes[:5]}"
         )
-    model.load_state_dict(state, strict=False)  # a frozen upstream has its own source
+    model.load_state_dict(state, strict=False)  # the rest of the upstream has its own source
+    keep(model, state)
 
 
 def init_from(
@@ -81,6 +90,7 @@ def init_from(
     state: dict[str, torch.Tensor],
     source: str,
     parts: dict[str, str] | None = None,
+    only: Sequence[str] = (),
 ) -> dict[str, int]:
     """Start a phase from an earlier one: load what both have, and say what was not.
 
@@ -90,18 +100,30 @@ def init_from(
         source: Named in errors.
         parts: Part of this model -> part of the earlier one that it starts from, as in
             {"adapter": "teacher"}; a part that is named must fit completely.
+        only: Parts of this model that start from there, as in ["upstream"]; all, if empty.
 
     Returns:
         Number of tensors loaded, created (only here) and dropped (only there).
 
     Raises:
-        SertlError: If nothing was loaded, a tensor of the same name has another shape, or a part
-            does not fit.
+        SertlError: If nothing was loaded, a tensor of the same name has another shape, a part does
+            not fit, or trained tensors of the encoder have no place here.
     """
     own = model.state_dict()
     for here, there in (parts or {}).items():
         state = _rename_part(own, state, source, here, there)
     shared = state.keys() & own.keys()
+    lost = {n for n in state.keys() - own.keys() if n.startswith("upstream.")}
+    if lost and (not only or "upstream" in only):
+        raise SertlError(
+            f"init from {source}: its encoder has trained tensors that this phase's lacks, e.g. "
+            f"{min(lost)}; put the same upstream_conf.parts in"
+        )
+    for part in only:
+        if not any(name.startswith(f"{part}.") for name in shared):
+            raise SertlError(f"init_parts: {source} and this model share nothing of '{part}'")
+    if only:
+        shared = {name for name in shared if name.startswith(tuple(f"{p}." for p in only))}
     shapes = [
         f"{n} {tuple(state[n].shape)} -> {tuple(own[n].shape)}"
         for n in shared
@@ -115,10 +137,18 @@ def init_from(
             f"the model {sorted(own)[:5]} …"
         )
     model.load_state_dict({n: state[n] for n in shared}, strict=False)
+    keep(model, shared)
     fresh = [n for n in trained_state(model) if n not in shared]
     counts = {"loaded": len(shared), "created": len(fresh), "dropped": len(state.keys() - shared)}
     logger.info("init from %s: %s", source, counts)
     return counts
+
+
+def keep(model: nn.Module, names: Iterable[str]) -> None:
+    """Note which tensors of the upstream have come from a checkpoint, for trained_state."""
+    model.kept = getattr(model, "kept", frozenset()) | {
+        name for name in names if name.startswith("upstream.")
+    }
 
 
 def _rename_part(own: dict, state: dict, source: str, here: str, there: str) -> dict:

@@ -14,9 +14,10 @@ from sertl.data.dataset import GENDERS, STYLES
 from sertl.errors import SertlError
 from sertl.train import checkpoint, distributed
 from sertl.train.evaluate import predict
+from sertl.train.inputs import Inputs, build, phase_data
 from sertl.train.loop import AUTOCAST
-from sertl.train.phase import Inputs, build, phase_tokenizer
 from sertl.train.place import Place
+from sertl.train.transcripts import phase_tokenizer, tokenizer_hash
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def decode(conf: dict, place: Place, parts: list[str], use_gpu: bool, redo: bool
             "checkpoint": fingerprint.file_hash(folder / "best.pt"),
             "upstream": trained_from["upstream"],
             "ids": fingerprint.ids_hash(data.utts),
+            "beam": phase["decode_conf"]["beam"],
         }
         out = place.folder / f"decode_{part}"
         if fingerprint.begin(out, made_from, redo) is fingerprint.Progress.DONE:
@@ -57,7 +59,12 @@ def decode(conf: dict, place: Place, parts: list[str], use_gpu: bool, redo: bool
     if inputs.description != trained_from["upstream"]:
         lines = fingerprint.differences(trained_from["upstream"], inputs.description)
         raise SertlError(f"{folder} was trained on another upstream: " + "; ".join(lines))
-    train = place.part("train")
+    if trained_from.get("tokenizer") not in (None, tokenizer_hash(place)):
+        raise SertlError(
+            f"{folder} was trained with another tokenizer than {place.fold_dir}/tokenizer: its "
+            "outputs cannot be read; train it anew (--redo)"
+        )
+    train = phase_data(conf, phase, place)
     tokenizer = phase_tokenizer(place, train)
     train_set = inputs.dataset(train, train.labels, phase)
     vocab_size = tokenizer.size if tokenizer else 0
@@ -66,8 +73,9 @@ def decode(conf: dict, place: Place, parts: list[str], use_gpu: bool, redo: bool
     model.to(device)
     dtype = AUTOCAST[phase["optim_conf"]["autocast"]]
     for part, data, out in todo:
-        dataset = inputs.dataset(data, train.labels, phase)
-        outputs, _ = predict(model, dataset, phase["data_conf"], device, dtype)
+        dataset = inputs.dataset(data, train.labels, phase, tokenizer=tokenizer)
+        beam = phase["decode_conf"]["beam"]
+        outputs, _ = predict(model, dataset, phase["data_conf"], device, dtype, beam=beam)
         write_outputs(out, outputs, train.labels)
         write_json(
             out / "decode.json",

@@ -9,6 +9,7 @@ from sertl.data.dataset import UttDataset, prefetch
 from sertl.models.base import SERModel
 from sertl.score import metrics
 from sertl.train import distributed
+from sertl.train.transcripts import to_text
 
 
 @torch.inference_mode()
@@ -19,6 +20,7 @@ def predict(
     device: torch.device,
     dtype: torch.dtype | None = None,
     with_loss: bool = False,
+    beam: int = 1,
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, float]]:
     """Predict every utterance, in whole clips, without dropout.
 
@@ -29,6 +31,7 @@ def predict(
         device: Where batches go.
         dtype: Of autocast, or None.
         with_loss: Also average loss and stats (needs labels).
+        beam: Of CTC outputs, see transcripts.to_text; what was read is the output `text`.
 
     Returns:
         {utt: {output name: array}} and the averaged loss and stats ({} without with_loss).
@@ -55,6 +58,8 @@ def predict(
                 total += weight
                 for name, value in {"loss": loss, **stats}.items():
                     sums[name] = sums.get(name, 0.0) + weight * float(value)
+        if "ctc" in out:
+            out["text"] = to_text(out.pop("ctc"), data.tokenizer, beam)
         for name, values in out.items():
             rows = values.float().cpu().numpy() if isinstance(values, torch.Tensor) else values
             for utt, row in zip(batch.utt, rows, strict=True):
@@ -73,7 +78,7 @@ def evaluate(
     device: torch.device,
     dtype: torch.dtype | None = None,
 ) -> dict[str, float]:
-    """Score a model on dev: loss and stats, ua and wa of emotion, mean ccc of V/A/D.
+    """Score a model on dev: loss and stats, ua and wa of emotion, mean ccc of V/A/D, wer (greedy).
 
     Only the scores that the model's outputs and the data's labels allow are returned.
     """
@@ -91,4 +96,9 @@ def evaluate(
         hyp = np.stack([outputs[u.utt]["vad"] for u in rated])
         if len(rated) > 1:
             values["ccc"] = float(np.mean([metrics.ccc(hyp[:, a], ref[:, a]) for a in range(3)]))
+    spoken = [u for u in data.utts if u.text]
+    if spoken and "text" in outputs.get(spoken[0].utt, {}):
+        hyps = [outputs[u.utt]["text"] for u in spoken]
+        wer = metrics.word_errors([u.text for u in spoken], hyps)["wer"]
+        values |= {"wer": wer} if wer is not None else {}
     return values

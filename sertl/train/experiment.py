@@ -9,7 +9,7 @@ from pathlib import Path
 from sertl.config import load_method, load_yaml, parse_overrides, save_config
 from sertl.errors import SertlError
 from sertl.fingerprint import differences
-from sertl.train.training_data import FOLD
+from sertl.train.training_data import of_fold
 from sertl.upstream.build import load_conf
 
 
@@ -71,8 +71,8 @@ def shorthands(unlabelled: str, init_adapter: str, phases: Sequence[str]) -> lis
 
 def other_data(conf: dict) -> list[str]:
     """Data directories that phases train on beside the fold's, in order."""
-    sources = [s for phase in conf["phases"] for s in phase["data_conf"]["train"] if s != FOLD]
-    return list(dict.fromkeys(sources))
+    sources = [s for phase in conf["phases"] for s in phase["data_conf"]["train"]]
+    return list(dict.fromkeys(s for s in sources if not of_fold(s)))
 
 
 def dump_name(upstream: str, settings: Sequence[str]) -> str:

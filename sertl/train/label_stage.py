@@ -19,9 +19,10 @@ from sertl.data.folds import read_protocol
 from sertl.errors import SertlError
 from sertl.seed import derive_seed
 from sertl.train import checkpoint, distributed
-from sertl.train.phase import Inputs, build, choose_layers, phase_tokenizer
+from sertl.train.inputs import Inputs, build, choose_layers, phase_data
 from sertl.train.place import Place
 from sertl.train.training_data import held_out_parts
+from sertl.train.transcripts import phase_tokenizer
 from sertl.upstream.base import Upstream
 from sertl.upstream.build import build_upstream, describe
 from sertl.upstream.dump import dump_feats
@@ -131,7 +132,8 @@ def encoder(conf: dict, place: Place) -> Upstream:
     """The teacher's encoder with its trained weights, or the upstream itself, frozen."""
     if "teacher" not in conf or conf["input"] != "wav":
         return build_upstream(conf["upstream"])
-    phase, train = conf["teacher"], place.part("train")
+    phase = conf["teacher"]
+    train = phase_data(conf, phase, place)
     inputs = Inputs(conf, phase, place)
     tokenizer = phase_tokenizer(place, train)
     index = {label: i for i, label in enumerate(train.labels)}

@@ -2,145 +2,36 @@
 """One phase of one fold and seed: from a configuration and folders to a model, and its training."""
 
 import logging
-from collections import Counter
 
 import torch
 
 from sertl import fingerprint, provenance
 from sertl.atomic import write_json
 from sertl.data.audio import SAMPLE_RATE
-from sertl.data.datadir import DataDir
-from sertl.data.dataset import UttDataset
-from sertl.data.feats import FeatsStore
+from sertl.data.datadir import DataDir, Utterance
 from sertl.data.folds import read_protocol
 from sertl.data.frame_labels import FrameLabels
-from sertl.data.tokenizer import load_tokenizer
-from sertl.errors import SertlError, unknown_name
-from sertl.models.base import SERModel, Spec, build_model, model_needs
+from sertl.models.base import model_needs
 from sertl.seed import derive_seed, seed_everything
 from sertl.train import checkpoint, distributed
+from sertl.train.freeze import freeze
+from sertl.train.inputs import Inputs, build, dev_data, phase_data
 from sertl.train.loop import State, Trainer
 from sertl.train.place import Place
 from sertl.train.start import UPSTREAM, init_path, start_from_upstream
-from sertl.train.training_data import FOLD, dump_of, save_ids, training_data
-from sertl.upstream.build import build_upstream, describe
-from sertl.upstream.tuning import is_frozen, trained_by_group, trained_line, tune
+from sertl.train.training_data import FOLD, save_ids, training_data
+from sertl.train.transcripts import check_whole_clips, phase_tokenizer, tokenizer_hash
+from sertl.upstream.tuning import trained_by_group, trained_line
 
 logger = logging.getLogger(__name__)
-
-
-class Inputs:
-    """What the model sees: dumped features or a live upstream, and the layers chosen.
-
-    Args:
-        conf: The run's configuration (exp/<tag>/config.yaml).
-        phase: One phase of it.
-        place: For the dump.
-
-    Raises:
-        SertlError: Layers that were not dumped or do not exist.
-    """
-
-    def __init__(self, conf: dict, phase: dict, place: Place):
-        upstream = conf["upstream"]
-        self.live = conf["input"] == "wav"
-        self.hidden_size = upstream["hidden_size"]
-        available = list(range(upstream["num_layers"]))
-        if self.live:
-            self.store = None
-            self.description = describe(upstream)
-        else:
-            self.description = fingerprint.require_done(place.dump, "stage 3 (dump_feats)")
-            available = self.description["layers"]
-        self.layers = choose_layers(phase["data_conf"]["layers"], upstream["num_layers"], available)
-        if not self.live:
-            self.store = FeatsStore(place.dump, self.layers)
-            for source in phase["data_conf"]["train"]:
-                if source != FOLD:
-                    self.store.add(dump_of(source, place.dump))
-        self._conf = upstream
-        self.pseudo = None
-        if "pseudo" in model_needs(phase["model"]):
-            self.pseudo = FrameLabels(place.folder / "pseudo_labels")
-
-    def build_upstream(self, conf: dict) -> torch.nn.Module | None:
-        """The live upstream, with what upstream_conf trains of it; None with dumped features."""
-        if not self.live:
-            if not is_frozen(conf):
-                raise SertlError(
-                    f"upstream_conf.tune: {conf['tune']}, parts: {conf['parts'] or 'none'} needs "
-                    "the audio: --set input=wav"
-                )
-            return None
-        upstream = build_upstream(self._conf)
-        tune(upstream, conf, self.layers)
-        return upstream
-
-    def dataset(self, data: DataDir, labels: list[str], phase: dict, **options) -> UttDataset:
-        """The utterances of one data directory as this phase reads them."""
-        return UttDataset(
-            data,
-            labels,
-            feats=self.store,
-            normalise=phase["data_conf"]["normalise"],
-            cache_gib=phase["data_conf"]["cache_gib"],
-            hidden_size=self.hidden_size,
-            pseudo=self.pseudo,
-            **options,
-        )
-
-
-def choose_layers(choice: object, num_layers: int, available: list[int]) -> list[int]:
-    """Resolve data_conf.layers: all (that are available), last, or a list of indices."""
-    if choice == "all":
-        return list(available)
-    layers = [num_layers - 1] if choice == "last" else choice
-    if isinstance(layers, int):
-        layers = [layers]
-    if not isinstance(layers, list) or not all(isinstance(n, int) for n in layers) or not layers:
-        raise SertlError(f"data_conf.layers must be all, last or a list of numbers, got {choice!r}")
-    missing = [n for n in layers if n not in available]
-    if missing:
-        raise SertlError(f"data_conf.layers: {missing} not among the available {available}")
-    return layers
-
-
-def class_weights(kind: str, classes: list[int], num_classes: int) -> list[float] | None:
-    """Weights of the emotion loss: None, or N / (C n_c), the mean over utterances being 1."""
-    if kind == "none":
-        return None
-    if kind != "inverse":
-        raise unknown_name("class_weights", kind, ["none", "inverse"])
-    counts = Counter(c for c in classes if c >= 0)
-    total = sum(counts.values())
-    return [total / (num_classes * counts[c]) if counts[c] else 0.0 for c in range(num_classes)]
-
-
-def build(
-    phase: dict, inputs: Inputs, data: DataDir, classes: list[int], vocab_size: int
-) -> SERModel:
-    """Build a phase's model for the labels and classes of its training data."""
-    spec = Spec(
-        labels=data.labels,
-        hidden_size=inputs.hidden_size,
-        layers=inputs.layers,
-        normalise=phase["data_conf"]["normalise"],
-        class_weights=class_weights(phase["data_conf"]["class_weights"], classes, len(data.labels)),
-        vad_range=data.vad_range,
-        vocab_size=vocab_size,
-        clusters=tuple(s.clusters for s in inputs.pseudo.sets) if inputs.pseudo else (),
-    )
-    upstream = inputs.build_upstream(phase["upstream_conf"])
-    return build_model(phase["model"], spec, upstream, phase["model_conf"])
 
 
 def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool) -> None:
     """Train a phase unless it is done already; write best.pt and run.json to its folder."""
     out = place.folder / phase["name"]
     protocol = read_protocol(place.fold_dir)
-    labelled = bool({*model_needs(phase["model"])} - {"pseudo"})
-    train = training_data(phase["data_conf"]["train"], place, labelled, conf["transductive"])
-    dev = place.part("dev") if (place.fold_dir / "dev").is_dir() else None
+    train = phase_data(conf, phase, place)
+    dev = dev_data(phase, place)
     inputs = Inputs(conf, phase, place)
     select = protocol["select"] if phase["select"] == "auto" else phase["select"]
     init = init_path(phase, place, inputs.description, conf["transductive"])
@@ -150,7 +41,10 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
         "upstream": inputs.description,
         "fold": protocol["fold_hash"],
         "labels": fingerprint.ids_hash(
-            f"{u.utt} {u.emo}" for d in (train, dev) if d for u in d.utts.values()
+            " ".join([u.utt, *label_words(u, phase["model"])])
+            for d in (train, dev)
+            if d
+            for u in d.utts.values()
         ),
         "seed": place.seed,
         "init": None if init is None else fingerprint.file_hash(init),
@@ -159,6 +53,8 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
         clustered = training_data([FOLD], place, False, conf["transductive"])
         inputs.pseudo.check_clustered(clustered.utts)
         made_from["pseudo_labels"] = inputs.pseudo.inputs
+    if "tokens" in model_needs(phase["model"]):
+        made_from["tokenizer"] = tokenizer_hash(place)
     device = distributed.init(use_gpu)
     rank, _ = distributed.rank_and_world()
     progress = None
@@ -182,10 +78,13 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
     dev_set = inputs.dataset(dev, train.labels, phase, tokenizer=tokenizer) if dev else None
     vocab_size = tokenizer.size if tokenizer else 0
     model = build(phase, inputs, train, train_set.classes, vocab_size)
+    check_whole_clips(model, phase)
     if phase["init"] == UPSTREAM:
         start_from_upstream(model, phase, conf)
     elif init is not None:
-        checkpoint.init_from(model, checkpoint.load(init)["model"], str(init), phase["init_map"])
+        weights = checkpoint.load(init)["model"]
+        checkpoint.init_from(model, weights, str(init), phase["init_map"], phase["init_parts"])
+    freeze(model, phase)
     model.to(device)
     if rank > 0:  # the same weights everywhere, other dropout
         seed_everything(derive_seed(place.seed, phase["name"], place.fold, "rank", rank))
@@ -241,11 +140,10 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
     distributed.barrier()
 
 
-def phase_tokenizer(place: Place, data: DataDir):
-    """The fold's tokenizer, or None where the corpus has no text."""
-    folder = place.fold_dir / "tokenizer"
-    has_text = any(u.text for u in data.utts.values())
-    return load_tokenizer(folder) if has_text and folder.is_dir() else None
+def label_words(utt: Utterance, model: str) -> list[str]:
+    """The labels of an utterance that a model reads, for the fingerprint."""
+    read = {"gender": utt.gender, "style": utt.style, "tokens": utt.text}
+    return [str(utt.emo), *(str(read[name]) for name in model_needs(model) if name in read)]
 
 
 def count_parameters(model: torch.nn.Module) -> dict[str, int]:

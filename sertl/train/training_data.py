@@ -11,28 +11,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from sertl.atomic import write_text
 from sertl.data.datadir import DataDir, Utterance, read_data_dir
 from sertl.errors import SertlError
+from sertl.seed import derive_seed
 from sertl.train.place import Place
 
 logger = logging.getLogger(__name__)
 
-FOLD = "fold"  # in data_conf.train: the fold's own training set
+FOLD = "fold"  # in data_conf.train: the fold's own training set; fold/<part>: another part of it
+HELD_OUT = ("dev", "test", "source_dev", "source_test")
 IDS_FILE = "train_ids"  # in a phase's folder: what it was trained on
 
 
 def training_data(
-    sources: Sequence[str], place: Place, labelled: bool, transductive: bool
+    sources: Sequence[str], place: Place, labelled: bool, transductive: bool, share: float = 1.0
 ) -> DataDir:
     """Read and join the directories that a phase trains on.
 
     Args:
-        sources: data_conf.train: FOLD and paths of data directories.
+        sources: data_conf.train: FOLD, other parts of the fold, and paths of data directories.
         place: Of the run.
         labelled: Whether the phase reads labels. If not, they are removed here, so that none can
             leak, and `transductive` adds the fold's dev and test audio.
         transductive: As configured.
+        share: Of FOLD, the share that is used.
 
     Raises:
         SertlError: Nothing to train on; one id in two directories; labelled held-out utterances.
@@ -42,9 +47,11 @@ def training_data(
     utts: dict[str, Utterance] = {}
     for source in sources:
         if source == FOLD:
-            found = dict(own.utts)
+            found = share_of(own.utts, share, place.fold)
             if transductive and not labelled:
                 found |= {utt: u for part in held_out for utt, u in part.utts.items()}
+        elif of_fold(source):
+            found = part_of_fold(source, place)
         else:
             found = read_data_dir(source).utts
             if not transductive or labelled:
@@ -60,9 +67,54 @@ def training_data(
     return DataDir(own.path, dict(sorted(utts.items())), own.labels, own.vad_range)
 
 
+def of_fold(source: str) -> bool:
+    """Whether a word of data_conf.train is a part of the fold: `fold`, `fold/source_train`."""
+    return source == FOLD or source.startswith(f"{FOLD}/")
+
+
+def part_of_fold(source: str, place: Place) -> dict[str, Utterance]:
+    """The utterances of fold/<part>, which stage 2 made.
+
+    Raises:
+        SertlError: A part that is held out or not there, or that holds a speaker of the test set.
+    """
+    name = source.removeprefix(f"{FOLD}/")
+    if name in HELD_OUT:
+        raise SertlError(f"data_conf.train: {source} is held out; nothing may be trained on it")
+    if not (place.fold_dir / name).is_dir():
+        raise SertlError(
+            f"data_conf.train: {place.fold_dir} has no part '{name}'; the recipe that makes "
+            "folds of two corpora is egs/adaptation"
+        )
+    return without(place.part(name).utts, [place.part("test")], source, labelled=True)
+
+
+def share_of(utts: dict[str, Utterance], share: float, fold: int) -> dict[str, Utterance]:
+    """A share of every class, the same for all seeds; a smaller share is part of a larger one.
+
+    Args:
+        utts: A training set.
+        share: In (0, 1]; of each class at least one utterance is taken.
+        fold: Its number, which decides the draw.
+
+    Raises:
+        SertlError: For a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise SertlError(f"data_conf.share is {share}, expected more than 0 and at most 1")
+    classes: dict[str | None, list[str]] = {}
+    for utt in utts.values():
+        classes.setdefault(utt.emo, []).append(utt.utt)
+    taken: set[str] = set()
+    for emo, ids in classes.items():
+        order = np.random.default_rng(derive_seed(fold, "share", emo)).permutation(len(ids))
+        taken |= {ids[i] for i in order[: max(1, round(share * len(ids)))]}
+    return {utt: u for utt, u in utts.items() if utt in taken}
+
+
 def held_out_parts(place: Place) -> list[DataDir]:
-    """The fold's dev, if there is one, and test."""
-    names = [name for name in ("dev", "test") if (place.fold_dir / name).is_dir()]
+    """What the fold holds out: test and, if there are any, dev and the same of the source."""
+    names = [name for name in HELD_OUT if (place.fold_dir / name).is_dir()]
     return [place.part(name) for name in names]
 
 
@@ -81,6 +133,23 @@ def without(
     if out:
         logger.info("%s: %d utts of held-out speakers left out of training", source, len(out))
     return {utt: u for utt, u in utts.items() if utt not in set(out)}
+
+
+def without_long(data: DataDir, max_sec: float) -> DataDir:
+    """Leave out what is longer than max_sec seconds, and say how much that is; 0 keeps all.
+
+    Raises:
+        SertlError: If nothing is left.
+    """
+    if not max_sec:
+        return data
+    kept = {utt: u for utt, u in data.utts.items() if u.dur_sec <= max_sec}
+    if not kept:
+        raise SertlError(f"data_conf.max_sec: no training utterance is as short as {max_sec} s")
+    if len(kept) < len(data.utts):
+        number = len(data.utts) - len(kept)
+        logger.info("%d utts longer than %g s left out of training", number, max_sec)
+    return replace(data, utts=kept)
 
 
 def unlabelled(utt: Utterance) -> Utterance:

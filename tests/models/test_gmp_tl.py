@@ -1,6 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """GMP-TL's models: what counts on frames, what S4 takes from S3, tasks, margin."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -192,6 +194,13 @@ def test_teacher_loss_is_the_weighted_sum(make):
     assert model.needs == ("emo", "gender") and stats["weight"].item() == 3
     plain = make("gmp_tl", loss="ce")
     assert plain.needs == ("emo",) and set(plain.predict(batch)) == {"emo"}
+
+
+def test_data_without_genders_drop_the_task_and_say_so(caplog):
+    spec = replace(SPEC, genders=())
+    model = build_model("gmp_tl", spec, None, {"gender_weight": 0.3})
+    assert model.gender is None and model.needs == ("emo",) and model.gender_weight == 0.0
+    assert "task gender is left out" in caplog.text
 
 
 def test_decision_is_the_largest_cosine_without_margin(make):

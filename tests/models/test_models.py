@@ -23,6 +23,7 @@ METHODS = sorted(
 )
 SIZE, LAYERS = 16, 3
 CLUSTERS = (8, 12)  # of two sets of frame pseudo-labels
+VOCAB = 6  # tokens with the blank
 
 
 class TinyEncoder(torch.nn.Module):
@@ -60,7 +61,13 @@ def build(kind, phase, seed=0):
     choice = phase["data_conf"]["layers"]
     layers = [LAYERS - 1] if choice == "last" else list(range(LAYERS))
     spec = Spec(
-        labels=LABELS, hidden_size=SIZE, layers=layers, vad_range=(1.0, 5.0), clusters=CLUSTERS
+        labels=LABELS,
+        hidden_size=SIZE,
+        layers=layers,
+        vad_range=(1.0, 5.0),
+        clusters=CLUSTERS,
+        vocab_size=VOCAB,
+        styles=(0, 1),
     )
     upstream = TinyEncoder() if kind == "wav" else None
     if upstream is not None and phase["upstream_conf"]["tune"] == "none":
@@ -90,6 +97,8 @@ def make_batch(model, kind, lens=(24, 5, 17, 4), extra=0, noise=0.0):
     batch.pseudo = torch.full((num, len(CLUSTERS), longest), -1)
     for row, n in zip(batch.pseudo, lens, strict=True):
         row[:, :n] = 1  # the same for all frames: TinyEncoder tells nothing of a masked one
+    batch.token_lens = torch.tensor([(n + 3) // 4 for n in lens])
+    batch.tokens = torch.arange(max(batch.token_lens)).repeat(num, 1) % (VOCAB - 1) + 1
     return batch
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sertl.errors import SertlError
-from sertl.score.references import corpus_key, group_by_near, load_references
+from sertl.score.references import corpus_key, group_by_near, load_references, nearest_first
 
 REFERENCE = Path(__file__).resolve().parents[2] / "conf" / "reference_results.yaml"
 ROW = (
@@ -22,7 +22,7 @@ def write(tmp_path, text):
 
 def test_shipped_file():
     rows = {row.id: row for row in load_references(REFERENCE)["iemocap4"]}
-    assert len(rows) == 28
+    assert len(rows) == 37
     assert (rows["d_full"].ua, rows["d_full"].wa, rows["d_full"].near) == (82.0, 80.0, "-")
     assert rows["ptapt"].ua_by_fold == (72.8, 80.2, 71.0, 73.6, 73.7)
     assert rows["gemo_clap"].upstream == ""
@@ -55,6 +55,23 @@ def test_groups_keep_the_order_of_the_file():
         "peftser_adapter",
         "peftser_lora_ffn",
     ]
+
+
+def test_every_row_of_the_two_stage_paper_is_a_method():
+    """Each of our runs finds its row of the paper's tables."""
+    rows = [r for r in load_references(REFERENCE)["iemocap4"] if r.cite == "Gao 2024"]
+    folder = REFERENCE.parent / "method"
+    confs = {f"two_stage/{p.stem}" for p in (folder / "two_stage").glob("*.yaml")}
+    assert len(rows) == 14 and {row.method for row in rows} == confs
+    best = next(row for row in rows if row.method == "two_stage/scl_cos")
+    assert (best.ua, best.wa, best.gender_ua, best.style_ua) == (78.49, 77.85, 98.64, 90.57)
+
+
+def test_the_same_method_stands_first():
+    rows = load_references(REFERENCE)["iemocap4"]
+    assert nearest_first(rows, "two_stage/concat")[0].id == "c_concat"
+    assert {r.cite for r in nearest_first(rows, "two_stage")[:14]} == {"Gao 2024"}
+    assert nearest_first(rows, "") == rows
 
 
 def test_several_corpora_in_one_file(tmp_path):

@@ -122,6 +122,7 @@ def test_full_report(full):
     assert markdown.count("this run (") == 1
     assert markdown[ours:others].count("usc-sail/peft-ser") == 3
     assert "emotion2vec" not in markdown[ours:others]
+    assert markdown[ours:others].count("the same method") == 1  # the head of peft-ser
     assert "selected on test" in markdown
     assert "PAPER~" in markdown
 

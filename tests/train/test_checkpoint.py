@@ -74,6 +74,36 @@ def test_init_takes_a_part_under_another_name():
         checkpoint.init_from(Net(), state, "x", {"head": "teacher"})
 
 
+def test_what_an_earlier_phase_tuned_of_the_upstream_stays_in_later_checkpoints():
+    torch.manual_seed(0)
+    tuned = Net()
+    tuned.upstream.requires_grad_(True)
+    for parameter in tuned.upstream.parameters():
+        torch.nn.init.normal_(parameter)
+    state = checkpoint.trained_state(tuned)
+    for _ in range(2):  # also from a phase that only passed it on
+        model = Net()
+        model.upstream.requires_grad_(False)
+        checkpoint.init_from(model, state, "x", only=["upstream"])
+        assert not torch.equal(model.head.weight, tuned.head.weight)
+        state = checkpoint.trained_state(model)
+    decoder = Net()
+    checkpoint.load_trained(decoder, state, "y")
+    assert torch.equal(decoder.upstream.weight, tuned.upstream.weight)
+    assert torch.equal(decoder.head.weight, model.head.weight)
+    assert checkpoint.trained_state(decoder).keys() == state.keys()
+
+
+def test_init_refuses_an_encoder_with_more_trained_tensors_and_parts_that_are_not_there():
+    state = checkpoint.trained_state(Net())
+    state["upstream.parts.lora.a"] = torch.zeros(2)
+    with pytest.raises(SertlError, match="upstream.parts.lora.a; put the same"):
+        checkpoint.init_from(Net(), state, "x")
+    checkpoint.init_from(Net(), state, "x", only=["head"])
+    with pytest.raises(SertlError, match="share nothing of 'haed'"):
+        checkpoint.init_from(Net(), state, "x", only=["haed"])
+
+
 def test_damaged_and_missing_files(tmp_path):
     with pytest.raises(SertlError, match="no such checkpoint"):
         checkpoint.load(tmp_path / "none.pt")

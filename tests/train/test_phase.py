@@ -10,7 +10,7 @@ from sertl.data.table import read_table
 from sertl.errors import SertlError
 from sertl.train.decode import write_outputs
 from sertl.train.experiment import dump_name, make_tag, resolve, save_experiment
-from sertl.train.phase import choose_layers, class_weights
+from sertl.train.inputs import choose_layers, class_weights
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 

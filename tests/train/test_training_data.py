@@ -1,6 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """What a phase trains on: the fold, other directories, never what the fold holds out."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from sertl.data.datadir import Utterance, write_data_dir
 from sertl.errors import SertlError
 from sertl.train.place import Place
 from sertl.train.start import check_foreign_init
-from sertl.train.training_data import dump_of, save_ids, training_data
+from sertl.train.training_data import dump_of, save_ids, training_data, without_long
 
 
 def utterance(spk, number, emo="ang"):
@@ -99,3 +101,14 @@ def test_a_start_that_has_seen_held_out_audio_is_refused(place, tmp_path):
     with pytest.raises(SertlError, match="trained on 4 utterances that fold 1 holds out, e.g. c-1"):
         check_foreign_init(seen, place, False)
     check_foreign_init(seen, place, True)
+
+
+def test_long_clips_leave_training_and_are_counted(place, caplog):
+    data = training_data(["fold"], place, True, False)
+    data.utts["a-2"] = replace(data.utts["a-2"], dur_sec=20.5)
+    assert without_long(data, 0.0) is data
+    with caplog.at_level(logging.INFO):
+        assert list(without_long(data, 20.0).utts) == ["a-1", "b-1", "b-2"]
+    assert "1 utts longer than 20 s left out of training" in caplog.text
+    with pytest.raises(SertlError, match="no training utterance is as short as 0.5 s"):
+        without_long(data, 0.5)

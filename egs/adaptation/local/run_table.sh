@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The whole table of a pair: source only, target only, pooled and two-stage, with 10, 30 and 100 % of
+# the target's training data. The first stage is trained once. Result: exp/<name>_table.md.
+#
+# Usage: local/run_table.sh NAME METHODS [options of run.sh, but --tag, --method, --phase]
+#
+#   NAME      beginning of the experiments' tags, e.g. nemo_emodb
+#   METHODS   folder in conf/method: adapt (PEFT, audio) or adapt_probe (dumped features)
+#
+# Example: local/run_table.sh nemo_emodb adapt_probe --policy nemo_emodb --upstream whisper_tiny_en \
+#            --ckpt /models/whisper-tiny.en --seed "1 2 3"
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if (( $# < 2 )) || [[ $1 == -* ]]; then
+  sed -n '2,/^# Copyright/{/^# Copyright/d;s/^# \{0,1\}//p}' "local/${BASH_SOURCE[0]##*/}" >&2
+  exit 1
+fi
+# shellcheck source=../../../path.sh
+. ../../path.sh
+name=$1
+methods=$2
+shift 2
+
+experiments=()
+run() { # METHOD TAG [options]
+  local method=$1 tag=${name}_$2
+  shift 2
+  log "$tag"
+  ./run.sh --method "$methods/$method" --tag "$tag" "$@"
+  experiments+=("exp/$tag")
+}
+
+run source_only source_only "$@"
+for share in 0.1 0.3 1.0; do
+  run target_only "target_only_$share" "$@" --set "data_conf.share=$share"
+  run pooled "pooled_$share" "$@" --set "data_conf.share=$share"
+  run two_stage "two_stage_$share" "$@" --phase target \
+    --set "target.init=exp/${name}_source_only" "target.data_conf.share=$share"
+done
+python -m sertl.bin.adaptation "${experiments[@]}" --out "exp/${name}_table.md"
+log "done: $PWD/exp/${name}_table.md"

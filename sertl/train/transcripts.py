@@ -1,0 +1,90 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Transcripts of a run: the fold's tokenizer, and text from CTC outputs."""
+
+import numpy as np
+import torch
+
+from sertl import fingerprint
+from sertl.data.datadir import DataDir
+from sertl.data.tokenizer import Tokenizer, load_tokenizer
+from sertl.errors import SertlError
+from sertl.models.base import SERModel
+from sertl.train.place import Place
+
+# A token less probable than this in a frame does not extend a hypothesis there: thirty times
+# faster with a thousand tokens, and nothing that could win is lost.
+CUT = 1e-4
+FIRST = 0x10000  # the decoder's alphabet is of characters, so token i is the character FIRST + i
+
+
+def phase_tokenizer(place: Place, data: DataDir) -> Tokenizer | None:
+    """The fold's tokenizer, or None where the corpus has no text."""
+    folder = place.fold_dir / "tokenizer"
+    has_text = any(u.text for u in data.utts.values())
+    return load_tokenizer(folder) if has_text and folder.is_dir() else None
+
+
+def tokenizer_hash(place: Place) -> str | None:
+    """Hash of the fold's tokenizer: its ids mean something only to models trained with it."""
+    folder = place.fold_dir / "tokenizer"
+    return fingerprint.file_hash(folder) if folder.is_dir() else None
+
+
+def check_whole_clips(model: SERModel, phase: dict) -> None:
+    """Refuse to crop where transcripts are learned.
+
+    Raises:
+        SertlError: Naming the phase and the crop.
+    """
+    crop_sec = phase["data_conf"]["crop_sec"]
+    if "tokens" in model.needs and crop_sec:
+        raise SertlError(
+            f"phase {phase['name']}: data_conf.crop_sec {crop_sec} cuts the audio but not its "
+            "transcript; set it to 0, and max_sec to leave long clips out"
+        )
+
+
+def to_text(log_probs: torch.Tensor, tokenizer: Tokenizer, beam: int = 1) -> list[str]:
+    """Read CTC outputs.
+
+    Args:
+        log_probs: (B, T, V), token 0 is the blank; padded with certain blanks.
+        tokenizer: Of V tokens.
+        beam: Hypotheses kept from frame to frame; 1 reads the best token of every frame.
+
+    Raises:
+        SertlError: For a beam below 1.
+    """
+    if beam < 1:
+        raise SertlError(f"decode_conf.beam is {beam}, expected 1 (greedy) or more")
+    read = greedy if beam == 1 else beam_search
+    options = {} if beam == 1 else {"beam": beam}
+    rows = log_probs.float().cpu().numpy()
+    return [tokenizer.decode(read(row, **options)) for row in rows]
+
+
+def greedy(log_probs: np.ndarray) -> list[int]:
+    """(T, V) -> tokens of the best path: repeats are one token, blanks none."""
+    best = log_probs.argmax(axis=1)
+    starts = np.diff(best, prepend=-1) != 0
+    return [int(token) for token in best[starts] if token != 0]
+
+
+def beam_search(log_probs: np.ndarray, beam: int) -> list[int]:
+    """(T, V) -> the most probable tokens, summed over their paths, without a language model.
+
+    By fast-ctc-decode: maintained, exact with a wide beam, needs no other package and no token
+    for silence. torchaudio's decoder (flashlight-text) starts from a silence token, which a
+    SentencePiece model lacks, and pyctcdecode is held back by numpy < 2.
+    """
+    from fast_ctc_decode import beam_search as search
+
+    vocab = log_probs.shape[1]
+    alphabet = [chr(FIRST + i) for i in range(vocab)]
+    text, _ = search(
+        np.exp(log_probs, dtype=np.float32),
+        alphabet,
+        beam_size=beam,
+        beam_cut_threshold=min(CUT, 0.5 / vocab),
+    )
+    return [ord(character) - FIRST for character in text]

@@ -1,0 +1,90 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Some training steps of one stage of two_stage, timed in a process of its own.
+
+For bench_two_stage_memory.py: the real model, parts and optimiser on an encoder with XLS-R's layers
+and random weights, made in memory, and noise; neither speed nor memory depends on what they hold.
+"""
+
+import argparse
+import json
+import logging
+import time
+
+import torch
+from machine import CONF_DIR, peak_gib
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from sertl.config import load_method
+from sertl.data.dataset import Batch
+from sertl.models.base import Spec, build_model
+from sertl.train.optim import build_optimizer
+from sertl.upstream.hf import HFUpstream
+from sertl.upstream.tuning import trained_by_group, tune
+
+RATE, LABELS, VOCAB = 16000, list("abcd"), 32
+
+
+def build_encoder(blocks: int, size: int) -> HFUpstream:
+    """XLS-R 300M has 24 blocks of size 1024."""
+    config = Wav2Vec2Config(
+        hidden_size=size,
+        num_hidden_layers=blocks,
+        num_attention_heads=max(1, size // 64),
+        intermediate_size=4 * size,
+        feat_extract_norm="layer",
+        conv_bias=True,
+        do_stable_layer_norm=True,
+    )
+    return HFUpstream(Wav2Vec2Model(config), True, "float32", 0.0)
+
+
+def make_batch(size: int, seconds: float, device: torch.device) -> Batch:
+    """Noise with every label."""
+    labels = torch.arange(size) % 2
+    tokens = torch.arange(1, 1 + int(10 * seconds)) % (VOCAB - 1) + 1  # ten characters a second
+    batch = Batch(utt=[f"u{i}" for i in range(size)], emo=labels, gender=labels, style=labels)
+    batch.wav = 0.1 * torch.randn(size, int(seconds * RATE))
+    batch.wav_lens = torch.full((size,), batch.wav.shape[1])
+    batch.tokens = tokens.repeat(size, 1)
+    batch.token_lens = torch.full((size,), len(tokens))
+    return batch.to(device)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("arguments", help="JSON, see machine.measure")
+    args = json.loads(parser.parse_args().arguments)
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(args["threads"])
+    torch.manual_seed(0)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    phase = load_method(CONF_DIR, "two_stage")["phases"][args["stage"] - 1]
+    upstream = build_encoder(args["blocks"], args["size"])
+    conf = {**phase["upstream_conf"], "grad_checkpoint": args["grad_checkpoint"]}
+    layers = [args["blocks"]]
+    tune(upstream, conf, layers)
+    spec = Spec(LABELS, args["size"], layers, vocab_size=VOCAB, styles=(0, 1))
+    model = build_model(phase["model"], spec, upstream, phase["model_conf"]).to(device).train()
+    optimizer = build_optimizer(model, phase["optim_conf"])
+    batch = make_batch(args["micro_batch"], args["seconds"], device)
+    pieces = args["batch"] // args["micro_batch"]
+    seconds = []
+    for _ in range(args["steps"]):
+        begun = time.monotonic()
+        for _ in range(pieces):
+            with torch.autocast(device.type, torch.bfloat16):
+                loss, _ = model(batch)
+            (loss / pieces).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.monotonic() - begun)
+    on_gpu = device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else peak_gib()
+    report = {"sec": seconds, "peak_gib": peak, "device": device.type}
+    print(json.dumps({**report, "trained": sum(trained_by_group(model).values())}))
+
+
+if __name__ == "__main__":
+    main()
