@@ -104,8 +104,8 @@ def table(quality: dict, data: DataDir, number: int) -> str:
         if name in quality
     ]
     return (
-        f"## Local attributes\n\nThe teacher's frames of {len(data.utts)} utterances of training "
-        f"and development speakers fall into {number} attributes, of which "
+        f"## Local attributes\n\nThe frames of {len(data.utts)} utterances of training and "
+        f"development speakers fall into {number} attributes, of which "
         f"{quality['perplexity']:.1f} are in use, in effect (perplexity). NMI: normalised mutual "
         "information.\n\n" + "\n".join(lines) + "\n"
     )
@@ -124,7 +124,7 @@ def projection(data: DataDir, means: np.ndarray) -> bytes:
         for name, field in OF_UTTERANCE.items()
         if any(getattr(u, field) is not None for u in data.utts.values())
     ]
-    fig = figure(4.2 * len(names), 3.7)
+    fig = figure(4.2 * len(names), 4.2)
     for axes, name in zip(np.atleast_1d(fig.subplots(1, len(names))), names, strict=True):
         plain(axes, f"Utterances by {name}", "first component", "second component")
         values = np.array([str(getattr(u, OF_UTTERANCE[name])) for u in data.utts.values()])
@@ -139,5 +139,13 @@ def projection(data: DataDir, means: np.ndarray) -> bytes:
                 alpha=0.8,
                 linewidths=0.6,
             )
-        axes.legend(fontsize=6.5, frameon=False, ncols=2, markerscale=1.2)
+        axes.legend(
+            fontsize=7,
+            frameon=False,
+            ncols=5,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.17),
+            columnspacing=0.8,
+            handletextpad=0.1,
+        )
     return to_png(fig)
