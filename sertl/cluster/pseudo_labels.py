@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from sertl import fingerprint
-from sertl.atomic import replacing, write_text
+from sertl.atomic import write_bytes, write_text
 from sertl.cluster import insight
 from sertl.cluster.codebook import Codebook, load_codebook, save_codebook
 from sertl.cluster.frames import Frames
@@ -151,8 +151,7 @@ def write_insight(
             sets, shown, timelines, frame_sec
         )
     for name, png in pictures.items():
-        with replacing(out / name) as temporary:
-            temporary.write_bytes(png)
+        write_bytes(out / name, png)
     return qualities
 
 

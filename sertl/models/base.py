@@ -4,7 +4,7 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sertl.errors import SertlError, unknown_name
+from sertl.seed import derive_seed
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,17 @@ class SERModel(nn.Module):
     def insight(self) -> dict:
         """JSON-serialisable facts about the trained model for the report, e.g. layer weights."""
         return {}
+
+
+def mask_generators(seed: int, when: int | str, utts: Sequence[str]) -> list[torch.Generator]:
+    """A generator per utterance: its mask depends on nothing else that is in the batch.
+
+    Args:
+        seed: Of the model.
+        when: The update, or a word for masks that stay the same.
+        utts: Ids.
+    """
+    return [torch.Generator().manual_seed(derive_seed(seed, when, utt)) for utt in utts]
 
 
 def known_models() -> list[str]:

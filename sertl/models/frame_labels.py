@@ -12,12 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from sertl.errors import SertlError, unknown_name
-from sertl.models.base import SERModel, Spec
+from sertl.models.base import SERModel, Spec, mask_generators
 from sertl.nn.frame_heads import REDUCTIONS, FrameHeads, frame_cross_entropy
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.masking import span_masks
 from sertl.nn.pooling import frame_mask
-from sertl.seed import derive_seed
 
 FRAMES = ("masked", "all")
 
@@ -80,10 +79,7 @@ class Model(SERModel):
     def draw_mask(self, batch, lens: torch.Tensor) -> torch.Tensor:
         """(B, T) bool; on dev an utterance's mask is always the same."""
         when = int(self.updates_done) if self.training else "dev"
-        generators = [
-            torch.Generator().manual_seed(derive_seed(int(self.mask_seed), when, utt))
-            for utt in batch.utt
-        ]
+        generators = mask_generators(int(self.mask_seed), when, batch.utt)
         longest = batch.pseudo.shape[2]
         masks = span_masks(lens.tolist(), longest, self.mask_prob, self.span, generators)
         return masks.to(lens.device)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from sertl.cluster.kmeans import learn
 from sertl.cluster.sample import FrameSample
 from sertl.errors import SertlError, unknown_name
-from sertl.models.base import SERModel, Spec
+from sertl.models.base import SERModel, Spec, mask_generators
 from sertl.nn import target_health
 from sertl.nn.codebook import Codebook
 from sertl.nn.distillation import DISTILLATIONS, frame_norm, instance_norm
@@ -145,10 +145,7 @@ class Model(SERModel):
     def draw_mask(self, batch, lens: torch.Tensor, max_len: int) -> torch.Tensor:
         """(B, T) bool; on dev an utterance's mask is always the same."""
         when = int(self.updates_done) if self.training else "dev"
-        generators = [
-            torch.Generator().manual_seed(derive_seed(int(self.mask_seed), when, utt))
-            for utt in batch.utt
-        ]
+        generators = mask_generators(int(self.mask_seed), when, batch.utt)
         masks = span_masks(lens.tolist(), max_len, self.mask_prob, self.span, generators)
         return masks.to(lens.device)
 

@@ -7,7 +7,7 @@ Everything is computed anew from the score files each time; nothing of an older 
 import logging
 from pathlib import Path
 
-from sertl.atomic import replacing, write_json, write_text
+from sertl.atomic import write_bytes, write_json, write_text
 from sertl.errors import SertlError
 from sertl.score import curves, plots, sections
 from sertl.score.blocks import Code, Figure, Section, Text
@@ -90,8 +90,7 @@ def write_report(
     lead = f"{name}, protocol {protocol['protocol']}. {sections.headline(summary)}."
     for figure in (b for part in parts for b in part.blocks if isinstance(b, Figure)):
         if not figure.name.startswith("insight"):
-            with replacing(exp / "plots" / f"{figure.name}.png") as temporary:
-                temporary.write_bytes(figure.png)
+            write_bytes(exp / "plots" / f"{figure.name}.png", figure.png)
     write_json(exp / "results.json", results)
     write_text(exp / "RESULTS.md", _markdown(exp.name, lead, warnings, commands, commit, parts))
     page = render_page(exp.name, lead, _figures(summary), warnings, parts)

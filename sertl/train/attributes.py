@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
-from sertl.atomic import replacing, write_text
+from sertl.atomic import write_bytes, write_text
 from sertl.cluster.insight import COLOURS, examples, timeline_figure
 from sertl.cluster.quality import OF_UTTERANCE, measure
 from sertl.data.batching import ordered_batches
@@ -86,8 +86,7 @@ def write_insight(
         sets = [LabelSet(max(model.spec.layers), model.num_attributes)]
         figures["timelines"] = timeline_figure(sets, chosen, {sets[0].name: labels}, frame_sec)
     for name, png in figures.items():
-        with replacing(out / f"insight_{name}.png") as temporary:
-            temporary.write_bytes(png)
+        write_bytes(out / f"insight_{name}.png", png)
     return quality
 
 

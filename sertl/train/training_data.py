@@ -43,7 +43,8 @@ def training_data(
         SertlError: Nothing to train on; one id in two directories; labelled held-out utterances.
     """
     own = place.part("train")
-    held_out = held_out_parts(place)
+    alone = not transductive and all(of_fold(source) for source in sources)
+    held_out = [] if alone else held_out_parts(place)
     utts: dict[str, Utterance] = {}
     for source in sources:
         if source == FOLD:
@@ -124,15 +125,15 @@ def without(
     """Leave out, or refuse where labels are read, what the fold holds out: its ids and speakers."""
     ids = {utt for part in held_out for utt in part.utts}
     speakers = {u.spk for part in held_out for u in part.utts.values()}
-    out = [utt for utt, u in utts.items() if utt in ids or u.spk in speakers]
+    out = {utt: u for utt, u in utts.items() if utt in ids or u.spk in speakers}
     if out and labelled:
         raise SertlError(
             f"data_conf.train: {source} holds {len(out)} utterances of the fold's dev or test "
-            f"speakers, e.g. {out[0]}; train on 'fold' or on another corpus"
+            f"speakers, e.g. {next(iter(out))}; train on 'fold' or on another corpus"
         )
     if out:
         logger.info("%s: %d utts of held-out speakers left out of training", source, len(out))
-    return {utt: u for utt, u in utts.items() if utt not in set(out)}
+    return {utt: u for utt, u in utts.items() if utt not in out}
 
 
 def without_long(data: DataDir, max_sec: float) -> DataDir:

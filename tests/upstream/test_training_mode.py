@@ -3,30 +3,11 @@
 
 import pytest
 import torch
-from awkward_clips import CONF_DIR
+from awkward_clips import CONF_DIR, NAMES, build
 from torch import nn
 
 from sertl.errors import SertlError
 from sertl.upstream.build import build_upstream, load_conf
-from sertl.upstream.s3prl import build_s3prl
-from sertl.upstream.whisper import build_whisper
-
-NAMES = {
-    "hubert_base.pt": "hubert_local",
-    "hubert_large.pt": "hubert_local",
-    "wav2vec2_large.pt": "wav2vec2_local",
-    "data2vec_large.pt": "data2vec_local",
-    "wavlm_base.pt": "wavlm_local",
-    "hf_hubert_base": "hf_hubert_custom",
-    "hf_wav2vec2_large": "hf_wav2vec2_custom",
-    "whisper": None,
-}
-
-
-def build(tiny, file, **options):
-    if NAMES[file] is None:
-        return build_whisper(tiny / file, **options)
-    return build_s3prl(NAMES[file], tiny / file, {}, **options)
 
 
 @pytest.fixture(params=NAMES)
