@@ -21,7 +21,8 @@ _PROTOCOL_SHOWN = {
 _RUN_SHOWN = {
     *("phase", "method", "input", "upstream", "layers", "selected", "params", "seen_ids"),
     *("transductive", "class_weights", "crop_sec", "config_hash", "commit", "environment"),
-    *("epochs", "seconds_per_epoch", "peak_rss_gib", "peak_gpu_gib", "layer_weights"),
+    *("epochs", "updates", "seconds_per_epoch", "seconds_per_update", "peak_rss_gib"),
+    *("peak_gpu_gib", "checkpoint_mib", "layer_weights"),
 }
 
 Rows = list[tuple[str, str]]

@@ -188,7 +188,8 @@ def compare_table(exps: list[str | Path], set_name: str, unit: str = "utt") -> T
         for i, run in enumerate(runs)
     ]
     header = ["experiment", "seeds", "folds", "UA", "UA 95 %", "WA", "WA 95 %", "UA over folds"]
-    header += ["UA − first", "95 %", "p", "p (Holm)", "parameters trained", "s per epoch", "GiB"]
+    header += ["UA − first", "95 %", "p", "p (Holm)", "parameters trained", "s per epoch"]
+    header += ["s per update", "GiB", "checkpoint, MiB"]
     notes = [
         f"Per cent; predictions of all folds pooled, mean over seeds; intervals and tests on "
         f"{UNITS[unit]}. p: paired approximate randomisation test of UA against the first row; "
@@ -207,7 +208,6 @@ def _row(
     metrics = run.summary["metrics"]
     folds = metrics["ua"]["over_folds"]
     costs = cost_numbers(read_phases(run.exp, find_cells(run.exp)))
-    seconds = [c["seconds_per_epoch"] for c in costs.values()]
     memory = [c["peak_rss_gib"] for c in costs.values() if c["peak_rss_gib"] is not None]
     words = [run.name, str(len(run.summary["seeds"])), str(len(run.summary["folds"]))]
     for name in ("ua", "wa"):
@@ -219,9 +219,12 @@ def _row(
     else:
         words += [f"{100 * test.difference:+.2f}", spanned(test.interval)]
         words += [p_value(test.p_permutation), p_value(adjusted)]
-    trained = " + ".join(span(c["params_trained"]) for c in costs.values())
-    times = " + ".join(decimal(s, 2) for s in seconds)
-    return [*words, trained or NONE, times or NONE, decimal(max(memory, default=None), 2)]
+    words.append(" + ".join(span(c["params_trained"]) for c in costs.values()) or NONE)
+    for key, digits in (("seconds_per_epoch", 2), ("seconds_per_update", 3)):
+        words.append(" + ".join(decimal(c[key], digits) for c in costs.values()) or NONE)
+    words.append(decimal(max(memory, default=None), 2))
+    saved = " + ".join(decimal(c["checkpoint_mib"], 2) for c in costs.values())
+    return [*words, saved or NONE]
 
 
 def _rows(p: Predictions, rows: list[int]) -> Predictions:

@@ -153,16 +153,22 @@ def cost_numbers(phases: dict[str, list[PhaseRun]]) -> dict[str, dict]:
                 found += [value] if value is not None else []
             return found
 
-        seconds, epochs = values("seconds_per_epoch"), values("epochs")
         costs[name] = {
             "params_trained": sorted(set(values("params", "trained"))),
             "params_total": sorted(set(values("params", "total"))),
-            "seconds_per_epoch": sum(seconds) / len(seconds) if seconds else None,
-            "epochs": sum(epochs) / len(epochs) if epochs else None,
+            "seconds_per_epoch": mean_or_none(values("seconds_per_epoch")),
+            "seconds_per_update": mean_or_none(values("seconds_per_update")),
+            "epochs": mean_or_none(values("epochs")),
             "peak_rss_gib": max(values("peak_rss_gib"), default=None),
             "peak_gpu_gib": max(values("peak_gpu_gib"), default=None),
+            "checkpoint_mib": max(values("checkpoint_mib"), default=None),
         }
     return costs
+
+
+def mean_or_none(values: list[float]) -> float | None:
+    """The mean; None of nothing (experiments of earlier versions lack some numbers)."""
+    return sum(values) / len(values) if values else None
 
 
 def cost(phases: dict[str, list[PhaseRun]]) -> Table:
@@ -173,15 +179,21 @@ def cost(phases: dict[str, list[PhaseRun]]) -> Table:
             span(c["params_trained"]),
             span(c["params_total"]),
             decimal(c["seconds_per_epoch"], 2),
+            decimal(c["seconds_per_update"], 3),
             decimal(c["epochs"], 1),
             decimal(c["peak_rss_gib"], 2),
             decimal(c["peak_gpu_gib"], 2),
+            decimal(c["checkpoint_mib"], 2),
         ]
         for name, c in cost_numbers(phases).items()
     ]
-    header = ["phase", "parameters trained", "of", "s per epoch", "epochs"]
-    header += ["peak memory, GiB", "peak GPU memory, GiB"]
-    return Table("Cost (time and epochs: mean over folds and seeds; memory: largest)", header, rows)
+    header = ["phase", "parameters trained", "of", "s per epoch", "s per update"]
+    header += ["epochs", "peak memory, GiB", "peak GPU memory, GiB", "checkpoint, MiB"]
+    return Table(
+        "Cost (time and epochs: mean over folds and seeds; memory, checkpoint: largest)",
+        header,
+        rows,
+    )
 
 
 def span(numbers: list[int]) -> str:

@@ -132,6 +132,7 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
                 "commit": provenance.commit(),
                 "environment": provenance.environment(),
                 **costs(trainer, state, device),
+                "checkpoint_mib": round((out / "best.pt").stat().st_size / 2**20, 3),
                 **model.insight(),
                 **found,
             },
@@ -167,10 +168,12 @@ def seen_ids(
 
 
 def costs(trainer: Trainer, state: State, device: torch.device) -> dict[str, float]:
-    """Time per epoch and peak memory of the process that wrote them."""
+    """Time per epoch and per update, and peak memory, of the process that wrote them."""
     seconds = trainer.record.seconds("train")
     found = {
         "epochs": state.epoch - 1,
+        "updates": state.update,
+        "seconds_per_update": round(sum(seconds) / max(1, state.update), 4),
         "seconds_per_epoch": round(sum(seconds) / max(1, len(seconds)), 3),
         "peak_rss_gib": provenance.peak_rss_gib(),
     }

@@ -164,6 +164,8 @@ class FakeRecipe:
                 "config_hash": "0123456789abcdef",
                 "commit": "0123456789ab",
                 "seconds_per_epoch": 2.5,
+                "seconds_per_update": 0.5,
+                "checkpoint_mib": 1.25,
                 "peak_rss_gib": 0.8 + 0.01 * fold,
                 "layer_weights": (weights / weights.sum()).round(4).tolist(),
             },

@@ -99,6 +99,7 @@ def test_table(two):
     assert third["UA − first"] == third["p"] == "–"
     assert first["parameters trained"] == "197,905"
     assert (first["seeds"], first["s per epoch"], first["GiB"]) == ("2", "2.50", "0.83")
+    assert (first["s per update"], first["checkpoint, MiB"]) == ("0.500", "1.25")
     assert any(note.startswith("C is not tested: other folds") for note in table.notes)
     assert any("C: INCOMPLETE" in note for note in table.notes)
 

@@ -81,6 +81,15 @@ def run_json(place, phase):
     return json.loads((place.folder / phase / "run.json").read_text())
 
 
+def test_costs(trained):
+    _, place = trained
+    main = run_json(place, "main")
+    size = (place.folder / "main/best.pt").stat().st_size
+    assert (main["epochs"], main["updates"]) == (1, 2)  # 12 utterances, 8 in a batch
+    assert main["seconds_per_update"] == pytest.approx(main["seconds_per_epoch"] / 2, abs=1e-3)
+    assert main["checkpoint_mib"] == pytest.approx(size / 2**20, abs=1e-3)
+
+
 def copied(trained, tmp_path, fold=1):
     """A copy that a test may spoil."""
     conf, place = trained
