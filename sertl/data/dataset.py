@@ -35,6 +35,8 @@ class Batch:
         vad: (B, 3) valence, arousal, dominance in the corpus's own scale, NaN where unknown.
         tokens: (B, U) int64, token_lens (B,).
         pseudo: (B, S, T) int64 frame pseudo-labels of S label sets, -1 at padding.
+        seeds: B seeds for what a model draws about an utterance in this epoch; None outside
+            training.
     """
 
     utt: list[str]
@@ -49,6 +51,7 @@ class Batch:
     tokens: torch.Tensor | None = None
     token_lens: torch.Tensor | None = None
     pseudo: torch.Tensor | None = None
+    seeds: list[int] | None = None
 
     def __len__(self) -> int:
         return len(self.utt)
@@ -137,6 +140,8 @@ class UttDataset:
         """
         utts = [self.utts[i] for i in indices]
         batch = Batch(utt=[u.utt for u in utts])
+        if epoch is not None:
+            batch.seeds = [derive_seed(self.seed, "epoch", epoch, u.utt) for u in utts]
         starts: Sequence[int | None] = [None] * len(utts)
         if self.feats is not None:
             arrays = [self._cropped(self._features(u.utt), u, epoch) for u in utts]

@@ -3,6 +3,7 @@
 
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sertl.errors import SertlError, unknown_name
+from sertl.nn.masking import span_masks
 from sertl.seed import derive_seed
 
 
@@ -28,6 +30,8 @@ class Spec:
         vad_range: Lowest and highest value of the corpus's V/A/D scale, if it has one.
         vocab_size: Of the tokenizer, blank included; 0 without transcripts.
         clusters: K of each set of frame pseudo-labels; empty without any.
+        time_mask, time_mask_span: Share of the frames entering the encoder's blocks that training
+            masks, and frames per span (data_conf).
         genders, styles: Indices in data.dataset's GENDERS and STYLES that the training data have.
     """
 
@@ -39,6 +43,8 @@ class Spec:
     vad_range: tuple[float, float] | None = None
     vocab_size: int = 0
     clusters: tuple[int, ...] = ()
+    time_mask: float = 0.0
+    time_mask_span: int = 10
     genders: tuple[int, ...] = (0, 1)
     styles: tuple[int, ...] = (0, 1, 2, 3)
 
@@ -68,11 +74,31 @@ class SERModel(nn.Module):
         """Hidden states of the batch, (B, L, T, D), and lens (B,); mask as in Upstream.forward."""
         if batch.feats is not None:
             return batch.feats, batch.lens
+        if mask is None and self.training and self.spec.time_mask:
+            mask = self.time_mask(batch)
         states, lens = self.upstream(batch.wav, batch.wav_lens, self.spec.layers, mask)
         hidden = torch.stack(states, dim=1)
         if self.spec.normalise:
             hidden = F.layer_norm(hidden, hidden.shape[-1:])
         return hidden, lens
+
+    def time_mask(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Spans of this epoch, (B, T), and what masked frames become: the encoder's mask vector.
+
+        Zeros, (D,), where it was pre-trained without one.
+
+        Source:
+            Park et al., "SpecAugment", Interspeech 2019, on frames as in wav2vec 2.0's fine-tuning.
+        """
+        lens = [math.ceil(n / self.upstream.stride) for n in batch.wav_lens.tolist()]
+        generators = [torch.Generator().manual_seed(seed) for seed in batch.seeds]
+        masks = span_masks(
+            lens, max(lens), self.spec.time_mask, self.spec.time_mask_span, generators
+        )
+        vector = self.upstream.mask_embedding()
+        if vector is None:
+            vector = torch.zeros(self.spec.hidden_size)
+        return masks.to(batch.wav.device), vector.to(batch.wav.device)
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Return any of: emo (B, C) logits, gender (B, 2), style (B, 4) logits, vad (B, 3).

@@ -31,6 +31,7 @@ class Model(SERModel):
         mask_prob, span: See nn.masking, span in frames; mask_prob 0 masks nothing. A masked frame
             becomes the encoder's own mask vector where it was pre-trained with one, else a vector
             that is learned here.
+        min_spans: Of an utterance that is long enough.
         frames: Which count: masked or all.
         hidden: Width of the heads.
         reduce: mean or sum over label sets.
@@ -44,6 +45,7 @@ class Model(SERModel):
         upstream: nn.Module | None = None,
         mask_prob: float = 0.8,
         span: int = 10,
+        min_spans: int = 1,
         frames: str = "masked",
         hidden: int = 256,
         reduce: str = "mean",
@@ -55,11 +57,15 @@ class Model(SERModel):
             raise unknown_name("frames", frames, FRAMES)
         if reduce not in REDUCTIONS:
             raise unknown_name("reduce", reduce, REDUCTIONS)
-        if not (0.0 <= mask_prob <= 1.0 and span >= 1):
-            raise ValueError(f"mask_prob {mask_prob} must be in [0, 1], span {span} at least 1")
+        if not (0.0 <= mask_prob <= 1.0 and span >= 1 and min_spans >= 1):
+            raise ValueError(
+                f"mask_prob {mask_prob} must be in [0, 1], span {span} and min_spans {min_spans} "
+                "at least 1"
+            )
         if frames == "masked" and mask_prob == 0.0:
             raise ValueError("frames: masked with mask_prob 0 leaves nothing to predict")
-        self.mask_prob, self.span, self.frames, self.reduce = mask_prob, span, frames, reduce
+        self.mask_prob, self.span, self.min_spans = mask_prob, span, min_spans
+        self.frames, self.reduce = frames, reduce
         self.mix = LayerMix(len(spec.layers))
         self.frame_heads = FrameHeads(spec.hidden_size, spec.clusters, hidden)
         self.mask_vector = None
@@ -81,7 +87,9 @@ class Model(SERModel):
         when = int(self.updates_done) if self.training else "dev"
         generators = mask_generators(int(self.mask_seed), when, batch.utt)
         longest = batch.pseudo.shape[2]
-        masks = span_masks(lens.tolist(), longest, self.mask_prob, self.span, generators)
+        masks = span_masks(
+            lens.tolist(), longest, self.mask_prob, self.span, generators, self.min_spans
+        )
         return masks.to(lens.device)
 
     def forward(self, batch) -> tuple[torch.Tensor, dict]:

@@ -4,7 +4,9 @@
 import torch
 
 
-def span_mask(length: int, prob: float, span: int, generator: torch.Generator) -> torch.Tensor:
+def span_mask(
+    length: int, prob: float, span: int, generator: torch.Generator, least: int = 1
+) -> torch.Tensor:
     """Mask spans of one utterance; they may overlap, and no two start at the same frame.
 
     Args:
@@ -13,9 +15,11 @@ def span_mask(length: int, prob: float, span: int, generator: torch.Generator) -
             spans are drawn, rounded up or down at random so that the mean is exact.
         span: Frames per span.
         generator: Decides rounding and starts.
+        least: Spans there are at least.
 
     Returns:
-        (length,) bool, True where masked: nowhere if length < span, else at least one span.
+        (length,) bool, True where masked: nowhere if length < span, else at least `least` spans, or
+        as many as start at different frames.
 
     Source:
         Spans and their number as in wav2vec 2.0 (Baevski et al., NeurIPS 2020).
@@ -24,7 +28,7 @@ def span_mask(length: int, prob: float, span: int, generator: torch.Generator) -
     if starts < 1:
         return torch.zeros(length, dtype=torch.bool)
     rounding = torch.rand((), generator=generator).item()
-    number = min(max(1, int(prob * length / span + rounding)), starts)
+    number = min(max(least, int(prob * length / span + rounding)), starts)
     chosen = torch.randperm(starts, generator=generator)[:number]
     mask = torch.zeros(length, dtype=torch.bool)
     mask[(chosen[:, None] + torch.arange(span)).flatten()] = True  # (number, span) frames
@@ -32,7 +36,12 @@ def span_mask(length: int, prob: float, span: int, generator: torch.Generator) -
 
 
 def span_masks(
-    lens: list[int], max_len: int, prob: float, span: int, generators: list[torch.Generator]
+    lens: list[int],
+    max_len: int,
+    prob: float,
+    span: int,
+    generators: list[torch.Generator],
+    least: int = 1,
 ) -> torch.Tensor:
     """Masks of a batch, (B, max_len) bool; each utterance has its own generator.
 
@@ -40,5 +49,5 @@ def span_masks(
     """
     masks = torch.zeros(len(lens), max_len, dtype=torch.bool)
     for row, length, generator in zip(masks, lens, generators, strict=True):
-        row[:length] = span_mask(length, prob, span, generator)
+        row[:length] = span_mask(length, prob, span, generator, least)
     return masks

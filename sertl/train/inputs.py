@@ -67,6 +67,7 @@ class Inputs:
             for source in phase["data_conf"]["train"]:
                 if not of_fold(source):
                     self.store.add(dump_of(source, place.dump))
+        check_time_mask(phase["data_conf"], self.live)
         self._conf = upstream
         self.pseudo = None
         if "pseudo" in model_needs(phase["model"]):
@@ -114,6 +115,22 @@ def choose_layers(choice: object, num_layers: int, available: list[int]) -> list
     return layers
 
 
+def check_time_mask(data: dict, live: bool) -> None:
+    """Refuse a mask that cannot be drawn, or that dumped features would not see.
+
+    Raises:
+        SertlError: Naming the key.
+    """
+    share, span = data["time_mask"], data["time_mask_span"]
+    if not 0.0 <= share <= 1.0 or span < 1:
+        raise SertlError(
+            f"data_conf.time_mask is {share}, time_mask_span {span}: expected a share of the "
+            "frames, 0 to 1, and at least one frame"
+        )
+    if share and not live:
+        raise SertlError("data_conf.time_mask masks what enters the encoder: --set input=wav")
+
+
 def class_weights(kind: str, classes: list[int], num_classes: int) -> list[float] | None:
     """Weights of the emotion loss: None, or N / (C n_c), the mean over utterances being 1."""
     if kind == "none":
@@ -138,6 +155,8 @@ def build(
         class_weights=class_weights(phase["data_conf"]["class_weights"], classes, len(data.labels)),
         vad_range=data.vad_range,
         vocab_size=vocab_size,
+        time_mask=phase["data_conf"]["time_mask"],
+        time_mask_span=phase["data_conf"]["time_mask_span"],
         clusters=tuple(s.clusters for s in inputs.pseudo.sets) if inputs.pseudo else (),
         genders=tuple(sorted({GENDERS.index(u.gender) for u in utts if u.gender})),
         styles=tuple(sorted({STYLES.index(u.style) for u in utts if u.style})),

@@ -68,6 +68,8 @@ def build(kind, phase, seed=0):
         clusters=CLUSTERS,
         vocab_size=VOCAB,
         styles=(0, 1),
+        time_mask=phase["data_conf"]["time_mask"],
+        time_mask_span=2,
     )
     upstream = TinyEncoder() if kind == "wav" else None
     if upstream is not None and phase["upstream_conf"]["tune"] == "none":
@@ -79,7 +81,7 @@ def make_batch(model, kind, lens=(24, 5, 17, 4), extra=0, noise=0.0):
     """A batch whose padding is extra frames longer than needed and filled with noise."""
     generator = torch.Generator().manual_seed(1)
     num, longest, num_layers = len(lens), max(lens) + extra, len(model.spec.layers)
-    batch = Batch(utt=[f"u{i}" for i in range(num)])
+    batch = Batch(utt=[f"u{i}" for i in range(num)], seeds=list(range(num)))
     if kind == "wav":
         batch.wav = noise * torch.randn(num, longest * 320)
         for row, n in zip(batch.wav, lens, strict=True):

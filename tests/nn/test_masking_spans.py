@@ -22,6 +22,13 @@ def test_cases_with_one_outcome():
         assert frames == list(range(frames[0], frames[0] + 5))
 
 
+def test_least_number_of_spans():
+    """Two spans of 5 in 30 frames, which may overlap but start apart: 6 to 10 frames."""
+    counts = {int(span_mask(30, 0.01, 5, generator(s), least=2).sum()) for s in range(60)}
+    assert min(counts) >= 6 and max(counts) == 10
+    assert span_mask(5, 0.01, 5, generator(), least=2).sum() == 5  # only one start
+
+
 def test_share_of_masked_frames():
     """Starts cover 0.08 of the frames; (1 - 0.08)^10 = 0.434 of the frames escape, 0.566 do not."""
     share = torch.stack([span_mask(1000, 0.8, 10, generator(s)).float() for s in range(40)]).mean()

@@ -5,14 +5,13 @@ For the benchmarks of the dump: memory is that of this process and its workers a
 starts when the upstream is loaded (by the first worker, where there are several).
 """
 
-import argparse
-import json
 import shutil
 import time
 from pathlib import Path
 
 import soundfile
 import torch
+import worker
 from machine import peak_gib
 
 from sertl.data.audio import read_audio
@@ -54,10 +53,7 @@ def run_s3prl_loop(utts: list[Utterance], conf: dict, bf16: bool) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arguments", help="JSON, see machine.measure")
-    args = json.loads(parser.parse_args().arguments)
-    torch.set_num_threads(args["threads"])
+    args = worker.start(__doc__)
     utts = find_clips(Path(args["wav_dir"]), args["clips"])
     if args["row"].startswith("s3prl"):
         sec = run_s3prl_loop(utts, args["conf"], args["row"] == "s3prl bf16")
@@ -68,7 +64,7 @@ def main() -> None:
         sec = run_dump(utts, args["conf"], out, args["nj"], args["batch_sec"])
         workers = args["nj"] if args["nj"] > 1 else 0
     audio = sum(u.dur_sec for u in utts)
-    print(json.dumps({"sec": sec, "audio_sec": audio, "peak_gib": peak_gib(workers)}))
+    worker.report(sec=sec, audio_sec=audio, peak_gib=peak_gib(workers))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """One k-means, timed in a process of its own, for bench_kmeans.py."""
 
-import argparse
-import json
-import logging
 import time
 
 import numpy as np
-import torch
+import worker
 from machine import peak_gib
 from sklearn.cluster import MiniBatchKMeans
 
@@ -79,16 +76,12 @@ def with_faiss(frames: Frames, clusters: int, restarts: int) -> tuple[Seconds, f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arguments", help="JSON, see machine.measure")
-    args = json.loads(parser.parse_args().arguments)
-    logging.disable(logging.INFO)
-    torch.set_num_threads(args["threads"])
+    args = worker.start(__doc__)
     frames = Frames(args["scp"], list(read_scp(args["scp"])))
     run = {"scikit-learn": with_sklearn, "sertl": with_sertl, "faiss": with_faiss}[args["row"]]
     seconds, inertia = run(frames, args["clusters"], args["restarts"])
     found = dict(zip(("read_sec", "learn_sec", "label_sec"), seconds, strict=True))
-    print(json.dumps({**found, "inertia": inertia, "peak_gib": peak_gib()}))
+    worker.report(**found, inertia=inertia, peak_gib=peak_gib())
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@ For the benchmarks of training: the real loop, model and data set; labels are ar
 does not depend on them. There is no dev set and nothing is decoded.
 """
 
-import argparse
 import json
-import logging
 import tempfile
 from pathlib import Path
 
 import torch
+import worker
 from dump_clips import find_clips
 from machine import CONF_DIR, peak_gib
 
@@ -34,11 +33,7 @@ def make_data(wav_dir: str, number: int) -> DataDir:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arguments", help="JSON, see machine.measure")
-    args = json.loads(parser.parse_args().arguments)
-    logging.disable(logging.INFO)
-    torch.set_num_threads(args["threads"])
+    args = worker.start(__doc__)
     conf = resolve(CONF_DIR, args["upstream"], args["method"], args["settings"], args["ckpt"])
     phase = conf["phases"][0]
     data = make_data(args["wav_dir"], args["clips"])
@@ -50,8 +45,8 @@ def main() -> None:
         Trainer(model, phase, train, None, out, 1, "last", torch.device("cpu")).run()
         lines = (out / "log.jsonl").read_text().splitlines()
     epochs = [entry for entry in map(json.loads, lines) if entry["kind"] == "train"]
-    report = {key: [epoch[key] for epoch in epochs] for key in ("sec", "data_wait_sec")}
-    print(json.dumps({**report, "updates": epochs[0]["update"], "peak_gib": peak_gib()}))
+    times = {key: [epoch[key] for epoch in epochs] for key in ("sec", "data_wait_sec")}
+    worker.report(**times, updates=epochs[0]["update"], peak_gib=peak_gib())
 
 
 if __name__ == "__main__":

@@ -5,13 +5,9 @@ For bench_two_stage_memory.py: the real model, parts and optimiser on an encoder
 and random weights, made in memory, and noise; neither speed nor memory depends on what they hold.
 """
 
-import argparse
-import json
-import logging
-import time
-
 import torch
-from machine import CONF_DIR, peak_gib
+import worker
+from machine import CONF_DIR
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from sertl.config import load_method
@@ -51,13 +47,8 @@ def make_batch(size: int, seconds: float, device: torch.device) -> Batch:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arguments", help="JSON, see machine.measure")
-    args = json.loads(parser.parse_args().arguments)
-    logging.disable(logging.WARNING)
-    torch.set_num_threads(args["threads"])
-    torch.manual_seed(0)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    args = worker.start(__doc__)
+    device = worker.device()
     phase = load_method(CONF_DIR, "two_stage")["phases"][args["stage"] - 1]
     upstream = build_encoder(args["blocks"], args["size"])
     conf = {**phase["upstream_conf"], "grad_checkpoint": args["grad_checkpoint"]}
@@ -68,22 +59,9 @@ def main() -> None:
     optimizer = build_optimizer(model, phase["optim_conf"])
     batch = make_batch(args["micro_batch"], args["seconds"], device)
     pieces = args["batch"] // args["micro_batch"]
-    seconds = []
-    for _ in range(args["steps"]):
-        begun = time.monotonic()
-        for _ in range(pieces):
-            with torch.autocast(device.type, torch.bfloat16):
-                loss, _ = model(batch)
-            (loss / pieces).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.monotonic() - begun)
-    on_gpu = device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else peak_gib()
-    report = {"sec": seconds, "peak_gib": peak, "device": device.type}
-    print(json.dumps({**report, "trained": sum(trained_by_group(model).values())}))
+    seconds = worker.time_updates(lambda: model(batch)[0], optimizer, args["steps"], pieces)
+    trained = sum(trained_by_group(model).values())
+    worker.report(sec=seconds, peak_gib=worker.peak(), device=device.type, trained=trained)
 
 
 if __name__ == "__main__":
