@@ -220,11 +220,16 @@ def _row(
         words += [f"{100 * test.difference:+.2f}", spanned(test.interval)]
         words += [p_value(test.p_permutation), p_value(adjusted)]
     words.append(" + ".join(span(c["params_trained"]) for c in costs.values()) or NONE)
-    for key, digits in (("seconds_per_epoch", 2), ("seconds_per_update", 3)):
-        words.append(" + ".join(decimal(c[key], digits) for c in costs.values()) or NONE)
+    words.append(_of_phases(costs, "seconds_per_epoch", 2))
+    words.append(_of_phases(costs, "seconds_per_update", 3))
     words.append(decimal(max(memory, default=None), 2))
-    saved = " + ".join(decimal(c["checkpoint_mib"], 2) for c in costs.values())
-    return [*words, saved or NONE]
+    return [*words, _of_phases(costs, "checkpoint_mib", 2)]
+
+
+def _of_phases(costs: dict[str, dict], key: str, digits: int) -> str:
+    """A number of each phase; a dash if none has it (experiments of earlier versions)."""
+    values = [c[key] for c in costs.values()]
+    return " + ".join(decimal(v, digits) for v in values) if any(values) else NONE
 
 
 def _rows(p: Predictions, rows: list[int]) -> Predictions:
