@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sertl.atomic import write_text
 from sertl.cli import run
-from sertl.score.compare import UNITS, compare_table, compare_two, load_run
+from sertl.score.compare import UNITS, compare_two, load_run
+from sertl.score.comparison_table import compare_table
 
 
 def main() -> None:
@@ -34,12 +35,20 @@ def main() -> None:
         action="store_true",
         help="compare what both have scored, if their utterances or folds differ",
     )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="YAML",
+        help="with --table: published numbers of the same methods, conf/reference_results.yaml",
+    )
     parser.add_argument("--out", type=Path, help="write Markdown to this file too")
     args = parser.parse_args()
     if not args.table and len(args.exps) != 2:
         parser.error(f"expected two experiments, got {len(args.exps)} (or give --table)")
+    if args.reference and not args.table:
+        parser.error("--reference goes with --table; a run's own report has published numbers")
     if args.table:
-        tables = [compare_table(args.exps, args.set, args.by)]
+        tables = [compare_table(args.exps, args.set, args.by, args.reference)]
     else:
         a, b = (load_run(exp, args.set) for exp in args.exps)
         tables = compare_two(a, b, args.by, args.intersect)

@@ -1,5 +1,5 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Compare experiments utterance by utterance: two in detail, or several in a table.
+"""Compare two experiments utterance by utterance; comparison_table.py compares several.
 
 Only exp/ folders are read, so the two may lie in different recipes or checkouts.
 """
@@ -11,11 +11,11 @@ import numpy as np
 
 from sertl.errors import SertlError
 from sertl.score import significance
-from sertl.score.runs import find_cells, read_phases, read_scores
-from sertl.score.sections import cost_numbers, span
-from sertl.score.significance import Comparison, Predictions, holm
+from sertl.score.references import corpus_key
+from sertl.score.runs import read_scores
+from sertl.score.significance import Predictions
 from sertl.score.summary import join, summarise
-from sertl.score.tables import NONE, Table, decimal, p_value, percent, spanned, with_std
+from sertl.score.tables import Table, p_value, percent, spanned
 
 UNITS = {"utt": "utterances", "spk": "speakers"}
 
@@ -30,6 +30,7 @@ class Run:
         summary: Of summary.summarise.
         keys: (fold, utterance) of every prediction.
         hashes: fold -> hash of the fold's lists.
+        corpus: With the label policy, as in conf/reference_results.yaml.
         labels: Classes in index order.
         predictions: In the order of keys.
     """
@@ -39,6 +40,7 @@ class Run:
     summary: dict
     keys: list[tuple[int, str]]
     hashes: dict[int, str]
+    corpus: str
     labels: list[str]
     predictions: Predictions
 
@@ -67,6 +69,7 @@ def load_run(exp: str | Path, set_name: str) -> Run:
         summary=summary,
         keys=[(score["fold"], utt) for score in first for utt in score["utts"]["utt"]],
         hashes={score["fold"]: score["protocol"]["fold_hash"] for score in first},
+        corpus=corpus_key(first[0]["protocol"]["corpus"], first[0]["protocol"]["policy"]),
         labels=first[0]["labels"],
         predictions=join(used),
     )
@@ -168,68 +171,6 @@ def fold_differences(a: Run, b: Run) -> Table:
     return Table(
         "UA of each fold, per cent", ["fold", "leaves out", "A", "B", "B − A"], rows, [note]
     )
-
-
-def compare_table(exps: list[str | Path], set_name: str, unit: str = "utt") -> Table:
-    """One row per experiment, with a paired test of each against the first."""
-    runs = [load_run(exp, set_name) for exp in exps]
-    first = runs[0]
-    tests: dict[int, Comparison] = {}
-    apart = {}
-    for i, run in enumerate(runs[1:], start=1):
-        if found := difference(first, run):
-            apart[i] = found
-        else:
-            paired = pair(first, run)
-            tests[i] = significance.compare(paired[1], paired[0], "ua", unit)
-    adjusted = dict(zip(tests, holm([t.p_permutation for t in tests.values()]), strict=True))
-    rows = [
-        _row(run, unit, tests.get(i), adjusted.get(i), "reference" if i == 0 else NONE)
-        for i, run in enumerate(runs)
-    ]
-    header = ["experiment", "seeds", "folds", "UA", "UA 95 %", "WA", "WA 95 %", "UA over folds"]
-    header += ["UA − first", "95 %", "p", "p (Holm)", "parameters trained", "s per epoch"]
-    header += ["s per update", "GiB", "checkpoint, MiB"]
-    notes = [
-        f"Per cent; predictions of all folds pooled, mean over seeds; intervals and tests on "
-        f"{UNITS[unit]}. p: paired approximate randomisation test of UA against the first row; "
-        "Holm: corrected for the number of rows. Cost: phase + phase, mean time, largest memory.",
-    ]
-    notes += [f"{runs[i].name} is not tested: {found}." for i, found in apart.items()]
-    notes += [f"{run.name}: INCOMPLETE, {w}." for run in runs for w in run.summary["warnings"]]
-    card = first.summary
-    caption = f"{card['set']} set, {card['n']} utterances, {card['num_folds']} folds"
-    return Table(caption, header, rows, notes)
-
-
-def _row(
-    run: Run, unit: str, test: Comparison | None, adjusted: float | None, without: str
-) -> list[str]:
-    metrics = run.summary["metrics"]
-    folds = metrics["ua"]["over_folds"]
-    costs = cost_numbers(read_phases(run.exp, find_cells(run.exp)))
-    memory = [c["peak_rss_gib"] for c in costs.values() if c["peak_rss_gib"] is not None]
-    words = [run.name, str(len(run.summary["seeds"])), str(len(run.summary["folds"]))]
-    for name in ("ua", "wa"):
-        pooled = metrics[name]["pooled"]
-        words += [percent(pooled["mean"]), spanned(pooled[f"interval_{unit}"])]
-    words.append(with_std(folds["mean"], folds["std_folds"]))
-    if test is None:
-        words += [without, NONE, NONE, NONE]
-    else:
-        words += [f"{100 * test.difference:+.2f}", spanned(test.interval)]
-        words += [p_value(test.p_permutation), p_value(adjusted)]
-    words.append(" + ".join(span(c["params_trained"]) for c in costs.values()) or NONE)
-    words.append(_of_phases(costs, "seconds_per_epoch", 2))
-    words.append(_of_phases(costs, "seconds_per_update", 3))
-    words.append(decimal(max(memory, default=None), 2))
-    return [*words, _of_phases(costs, "checkpoint_mib", 2)]
-
-
-def _of_phases(costs: dict[str, dict], key: str, digits: int) -> str:
-    """A number of each phase; a dash if none has it (experiments of earlier versions)."""
-    values = [c[key] for c in costs.values()]
-    return " + ".join(decimal(v, digits) for v in values) if any(values) else NONE
 
 
 def _rows(p: Predictions, rows: list[int]) -> Predictions:

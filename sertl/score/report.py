@@ -15,7 +15,14 @@ from sertl.score.card import protocol_card
 from sertl.score.html import render_page
 from sertl.score.insight import insight_blocks
 from sertl.score.references import corpus_key, load_references
-from sertl.score.runs import PhaseRun, find_cells, read_commands, read_phases, read_scores
+from sertl.score.runs import (
+    PhaseRun,
+    find_cells,
+    method_of,
+    read_commands,
+    read_phases,
+    read_scores,
+)
 from sertl.score.summary import summarise
 from sertl.score.tables import Table, decimal, percent, spanned
 
@@ -59,7 +66,7 @@ def write_report(
     parts = [
         *_result_sections(summary),
         *_training_sections(phases),
-        *_reference_sections(reference, summary, protocol, exp.name, _method(phases)),
+        *_reference_sections(reference, summary, protocol, exp.name, method_of(phases)),
     ]
     if dev:
         parts.append(
@@ -163,11 +170,6 @@ def _mean_weights(runs: list[PhaseRun], key: str) -> str:
     mean = [sum(column) / len(found) for column in zip(*found, strict=False)]
     words = ", ".join(f"{i}: {decimal(w)}" for i, w in enumerate(mean, key != "layer_weights"))
     return f"mean {key.replace('_', ' ')} {words}"
-
-
-def _method(phases: dict[str, list[PhaseRun]]) -> str:
-    """Name of the method's conf; empty if no phase says it."""
-    return next((run.run.get("method", "") for runs in phases.values() for run in runs), "")
 
 
 def _reference_sections(

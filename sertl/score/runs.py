@@ -177,3 +177,8 @@ def read_commands(exp: str | Path) -> list[str]:
     return list(
         dict.fromkeys(command for line in lines if (command := stamp.sub("", line).strip()))
     )
+
+
+def method_of(phases: dict[str, list[PhaseRun]]) -> str:
+    """Name of the method's conf; empty if no phase says it."""
+    return next((run.run.get("method", "") for runs in phases.values() for run in runs), "")

@@ -11,7 +11,8 @@ import pytest
 
 from sertl.cli import run
 from sertl.errors import SertlError
-from sertl.score.compare import compare_table, compare_two, load_run, pair
+from sertl.score.compare import compare_two, load_run, pair
+from sertl.score.comparison_table import compare_table
 from sertl.score.scoring import score_experiment
 
 
@@ -102,6 +103,30 @@ def test_table(two):
     assert (first["s per update"], first["checkpoint, MiB"]) == ("0.500", "1.25")
     assert any(note.startswith("C is not tested: other folds") for note in table.notes)
     assert any("C: INCOMPLETE" in note for note in table.notes)
+
+
+def test_table_of_other_tasks_with_published_numbers(recipe):
+    """Columns appear where a run or a publication has them; rows are matched by the method."""
+    fake = recipe(num_sessions=3, utts_per_spk=12, rich=True)
+    fake.write_exp("A", seeds=(1,), folds=(1, 2, 3), skill=0.9, epochs=1)
+    score_experiment("exp/A", "test", [], [])
+    row = "method: {}, folds: session5, dev: none, near: fixed, tag: PAPER, cite: {}"
+    lines = [
+        f"{{id: a, {row.format('sap', 'Other')}, ua: 11.0}}",
+        f"{{id: b, {row.format('probe', 'Nobody 2026')}, upstream: u, ua: 64.9, style_ua: 70.5}}",
+    ]
+    text = "corpus: fakecorpus4\nresults:\n" + "".join(f"  - {line}\n" for line in lines)
+    Path("published.yaml").write_text(text)
+    table = compare_table(["exp/A"], "test", reference="published.yaml")
+    shown, metrics = words(table, 0), load_run("exp/A", "test").summary["metrics"]
+    for name, title in (("gender_ua", "gender UA"), ("style_ua", "style UA"), ("wer", "WER")):
+        assert float(shown[title]) == pytest.approx(100 * metrics[name]["pooled"]["mean"], abs=0.01)
+    assert (shown["published UA"], shown["published style UA"]) == ("64.90", "70.50")
+    assert "published WA" not in shown and any("Nobody 2026 (u)" in n for n in table.notes)
+    assert "gender UA" in words(compare_table(["exp/A"], "test"), 0)
+    Path("published.yaml").write_text(text.replace("corpus4", "corpus6"))
+    other = words(compare_table(["exp/A"], "test", reference="published.yaml"), 0)
+    assert "published UA" not in other
 
 
 def test_experiments_without_scores(two):
