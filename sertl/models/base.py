@@ -57,10 +57,12 @@ class SERModel(nn.Module):
 
     Attributes:
         needs: Fields of Batch that training reads beside the hidden states.
+        least_batch: Utterances that a batch must have, and must not be cut into, for the loss.
         num_attributes: Clusters of frames that `attributes` tells apart; 0 without any.
     """
 
     needs: tuple[str, ...] = ("emo",)
+    least_batch = 1
     num_attributes = 0
 
     def __init__(self, spec: Spec, upstream: nn.Module | None = None):

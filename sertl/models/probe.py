@@ -19,6 +19,7 @@ from sertl.nn.losses import ccc_loss, cross_entropy, rmse
 from sertl.nn.pooling import POOLINGS
 
 TASKS = ("emo", "vad")
+CCC_BATCH = 16  # utterances; a correlation over fewer is mostly noise
 VAD_LOSSES = {"rmse": rmse, "ccc": ccc_loss}
 
 
@@ -37,7 +38,7 @@ class Model(SERModel):
             dimensions that dwarf the others; without this the small ones learn slowly and the
             attention overfits.
         tasks: emo (cross-entropy), vad (valence, arousal, dominance), or both, added 1 : 1.
-        vad_loss: rmse or ccc.
+        vad_loss: rmse, or ccc, which needs whole batches of at least CCC_BATCH utterances.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class Model(SERModel):
             raise ValueError("task vad needs a corpus with utt2vad and vad_range")
         self.needs = tuple(tasks)
         self.vad_loss = VAD_LOSSES[vad_loss]
+        if "vad" in tasks and vad_loss == "ccc":
+            self.least_batch = CCC_BATCH
         self.mix = LayerMix(len(spec.layers))
         self.pooling = POOLINGS[pooling](spec.hidden_size)
         size = self.pooling.output_size

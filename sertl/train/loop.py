@@ -22,6 +22,7 @@ from sertl.train import checkpoint, distributed
 from sertl.train.evaluate import evaluate
 from sertl.train.optim import build_optimizer, set_lr
 from sertl.train.record import Record
+from sertl.train.whole_batches import check_whole_batches
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Trainer:
         self.state = State()
         self.lr = 0.0  # of the latest update, before lr_scale
         self.record = Record(self.out, enabled=self.rank == 0)
+        check_whole_batches(model, self.data, train, self.world)
         self.total = self.optim["epochs"] * len(self._batches(1))
 
     def run(self) -> State:
