@@ -6,20 +6,24 @@ from torch import nn
 
 
 class Bottleneck(nn.Module):
-    """x + W_u ReLU(W_d x + b_d) + b_u, with W_u and b_u zero: the identity at the start.
+    """x + W_u ReLU(W_d z + b_d) + b_u, z = x or x normalised; W_u, b_u zero: the identity at first.
 
     Args:
         size: D.
         width: m, of the layer between.
+        norm: Layer-normalise (no affine part) what the adapter reads. The residual stream of a
+            pre-norm encoder holds values of hundreds in a few dimensions; read as it is, they
+            decide every unit, and a small step of W_u is a large change of x.
 
     Raises:
         ValueError: If width is not a positive whole number.
     """
 
-    def __init__(self, size: int, width: int):
+    def __init__(self, size: int, width: int, norm: bool = False):
         super().__init__()
         if type(width) is not int or width < 1:
             raise ValueError(f"width is {width!r}, expected a whole number of at least 1")
+        self.norm = nn.LayerNorm(size, elementwise_affine=False) if norm else nn.Identity()
         self.down = nn.Linear(size, width)
         self.up = nn.Linear(width, size)
         nn.init.zeros_(self.up.weight)
@@ -27,4 +31,4 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., D) -> (..., D)."""
-        return x + self.up(torch.relu(self.down(x)))
+        return x + self.up(torch.relu(self.down(self.norm(x))))

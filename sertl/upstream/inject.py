@@ -27,6 +27,7 @@ from sertl.nn.prefix import Prefix
 from sertl.upstream.base import Upstream
 from sertl.upstream.blocks import Block
 
+NORMS = ("auto", "layer", "none")
 TARGETS = {name: (name,) for name in ("q", "k", "v", "out")} | {"ffn": ("ffn_in", "ffn_out")}
 
 
@@ -60,12 +61,19 @@ def put_prefix(block: Block, *, length: int = 5) -> None:
     block.attention.forward = MethodType(block.attend, block.attention)
 
 
-def put_adapter(block: Block, *, width: int = 64, place: str = "block") -> None:
-    """A bottleneck on the block's output (place: block), or on its feed-forward part's (ffn)."""
+def put_adapter(block: Block, *, width: int = 64, place: str = "block", norm: str = "auto") -> None:
+    """A bottleneck on the block's output (place: block), or on its feed-forward part's (ffn).
+
+    It reads that layer-normalised or plain; auto: normalised on the residual stream of pre-norm
+    blocks, else plain.
+    """
     places = {"block": block.module, "ffn": block.ffn_out}
     if place not in places:
         raise unknown_name("place of adapter", place, places)
-    adapter = keep(block.module, "adapter", Bottleneck(block.size, width))
+    if norm not in NORMS:
+        raise unknown_name("norm of adapter", norm, NORMS)
+    normed = norm == "layer" or (norm == "auto" and place == "block" and block.pre_norm)
+    adapter = keep(block.module, "adapter", Bottleneck(block.size, width, normed))
     # A partial, not a closure: deepcopy then points the copy's hook at the copy's adapter.
     places[place].register_forward_hook(partial(on_output, adapter))
 

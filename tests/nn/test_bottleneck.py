@@ -26,10 +26,22 @@ def test_by_hand():
     assert adapter(torch.tensor([1.0, 2.0])).tolist() == [7.0, 13.5]
 
 
+def test_normed_input_by_hand():
+    adapter = Bottleneck(2, 1, norm=True)
+    with torch.no_grad():
+        adapter.down.weight.copy_(torch.tensor([[2.0, 1.0]]))
+        adapter.down.bias.zero_()
+        adapter.up.weight.copy_(torch.tensor([[1.0], [-1.0]]))
+    # x = (300, 100) reads as (1, -1): hidden 1, whatever the scale of x
+    torch.testing.assert_close(adapter(torch.tensor([300.0, 100.0])), torch.tensor([301.0, 99.0]))
+    torch.testing.assert_close(adapter(torch.tensor([30.0, 10.0])), torch.tensor([31.0, 9.0]))
+
+
 def test_parameters():
     # D = 768, m = 64: 2 * 768 * 64 + 64 + 768, the 1,189,632 / 12 of the paper's table
     count = sum(p.numel() for p in Bottleneck(768, 64).parameters())
     assert count == 99136 and count * 12 == 1189632
+    assert sum(p.numel() for p in Bottleneck(768, 64, norm=True).parameters()) == count
 
 
 @pytest.mark.parametrize("width", [0, -1, 2.5, "64", True])

@@ -29,6 +29,7 @@ LORA = {"rank": 4, "alpha": 4, "targets": ["q", "k", "v", "out", "ffn"]}
 PARTS = {
     "adapter": {"adapter": {"width": 8}},
     "adapter_ffn": {"adapter": {"width": 8, "place": "ffn"}},
+    "adapter_normed": {"adapter": {"width": 8, "norm": "layer"}},
     "lora": {"lora": LORA},
     "gate": {"gate": {}},
     "prefix": {"prefix": {"length": 3}},

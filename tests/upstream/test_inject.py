@@ -174,6 +174,17 @@ def test_adapter_after_the_feed_forward_part(tiny, clips, file):
 
 
 @pytest.mark.parametrize("file", FAMILIES)
+def test_adapters_read_a_residual_stream_normalised(tiny, file):
+    """auto: on the output of pre-norm blocks; a feed-forward part's output is of modest size."""
+    for options, on_pre_norm in (({}, True), ({"place": "ffn"}, False), ({"norm": "none"}, False)):
+        upstream = fresh(tiny, file)
+        inject(upstream, {"adapter": {"width": 2, **options}})
+        block = upstream.blocks()[0]
+        normed = isinstance(block.module.parts["adapter"].norm, torch.nn.LayerNorm)
+        assert normed == (on_pre_norm and block.pre_norm)
+
+
+@pytest.mark.parametrize("file", FAMILIES)
 def test_ia3_scales_keys_values_and_hidden_units(tiny, file):
     """Against hooks on the family's own layers, where they are called."""
     upstream = fresh(tiny, file)
@@ -281,6 +292,7 @@ def test_bf16_is_close(tiny, clips, file):
         ({"adapter": {"widht": 8}}, "key in upstream_conf.parts.adapter: 'widht'; .* 'width'"),
         ({"adapter": {"width": 0}}, r"upstream_conf.parts.adapter .*width is 0, expected"),
         ({"adapter": {"place": "ffm"}}, "place of adapter 'ffm'; did you mean 'ffn'"),
+        ({"adapter": {"norm": "batch"}}, "unknown norm of adapter 'batch'"),
         ({"lora": {"rank": 4}}, "upstream_conf.parts.lora needs alpha"),
         ({"lora": {**LORA, "targets": ["qv"]}}, "unknown target of lora 'qv'"),
         ({"lora": {**LORA, "targets": "qkv"}}, "targets is 'qkv', expected a list of q, k, v"),
