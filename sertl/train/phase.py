@@ -98,7 +98,8 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
     if rank == 0:
         best = checkpoint.load(out / "best.pt")
         checkpoint.load_trained(model, best["model"], str(out / "best.pt"))
-        found = {}
+        cost, found = costs(trainer, state, device), {}
+        logger.info("%s: %s", out, cost_line(cost))
         if model.num_attributes:
             # Figures need libraries that take longer to import than a small phase to train.
             from sertl.train import attributes
@@ -131,7 +132,7 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
                 "config_hash": fingerprint.text_hash(str(phase)),
                 "commit": provenance.commit(),
                 "environment": provenance.environment(),
-                **costs(trainer, state, device),
+                **cost,
                 "checkpoint_mib": round((out / "best.pt").stat().st_size / 2**20, 3),
                 **model.insight(),
                 **found,
@@ -180,3 +181,13 @@ def costs(trainer: Trainer, state: State, device: torch.device) -> dict[str, flo
     if device.type == "cuda":
         found["peak_gpu_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 3)
     return found
+
+
+def cost_line(found: dict[str, float]) -> str:
+    """What costs() found, for the log."""
+    line = (
+        f"{found['epochs']} epochs, {found['updates']} updates of "
+        f"{found['seconds_per_update']:.3f} s, peak memory {found['peak_rss_gib']:.2f} GiB"
+    )
+    gpu = found.get("peak_gpu_gib")
+    return line if gpu is None else f"{line}, of the GPU {gpu:.2f} GiB"

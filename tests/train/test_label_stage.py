@@ -20,7 +20,7 @@ from sertl.fingerprint import ids_hash
 from sertl.train import checkpoint, label_stage
 from sertl.train.experiment import resolve
 from sertl.train.label_stage import encoder, label_fold
-from sertl.train.phase import train_phase
+from sertl.train.phase import cost_line, train_phase
 from sertl.train.place import Place
 from sertl.upstream.build import build_upstream
 from sertl.upstream.tiny import save_hubert
@@ -87,6 +87,9 @@ def test_costs(trained):
     size = (place.folder / "main/best.pt").stat().st_size
     assert (main["epochs"], main["updates"]) == (1, 2)  # 12 utterances, 8 in a batch
     assert main["seconds_per_update"] == pytest.approx(main["seconds_per_epoch"] / 2, abs=1e-3)
+    line = cost_line({**main, "seconds_per_update": 0.25, "peak_rss_gib": 1.5})
+    assert line == "1 epochs, 2 updates of 0.250 s, peak memory 1.50 GiB"
+    assert cost_line({**main, "peak_gpu_gib": 2.0}).endswith("of the GPU 2.00 GiB")
     assert main["checkpoint_mib"] == pytest.approx(size / 2**20, abs=1e-3)
 
 
