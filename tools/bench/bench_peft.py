@@ -11,63 +11,36 @@ allocates, is not counted. Nothing is downloaded.
     python tools/bench/bench_peft.py --blocks 2 --batch 2 --micro-batch 2 --rounds 1
 """
 
-import argparse
 from statistics import median
 
-import torch
-from machine import measure, print_machine, print_table, summary
+from machine import print_machine, print_table, summary
+from update_rows import describe, measure_rows, options, parse
 
-FIRST = "full"
+FIRST = "full"  # the row that ratios refer to
 ROWS = [FIRST, "frozen", "lora", "lora, peft", "adapter", "all parts"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--blocks", type=int, default=12, help="default: %(default)s")
-    parser.add_argument("--size", type=int, default=768, help="D (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=8, help="clips per update (%(default)s)")
-    parser.add_argument("--micro-batch", type=int, default=8, help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=4.0, help="per clip (%(default)s)")
-    parser.add_argument("--steps", type=int, default=4, help="updates a round (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser = options(__doc__, blocks=12, size=768, batch=8, micro_batch=8, seconds=4.0)
     parser.add_argument("--bf16", action="store_true", help="autocast")
     parser.add_argument("--grad-checkpoint", action="store_true", help="recompute the blocks")
-    parser.add_argument(
-        "--threads", type=int, default=torch.get_num_threads(), help="all by default"
-    )
-    args = parser.parse_args()
-    if args.batch % args.micro_batch or args.steps < 2:
-        parser.error("--batch must be a multiple of --micro-batch, and --steps at least 2")
-
+    args = parse(parser)
     print_machine()
-    found = {row: [] for row in ROWS}
-    last = {}
-    peaks = dict.fromkeys(ROWS, 0.0)
-    sizes = {k: v for k, v in vars(args).items() if k not in ("rounds", "threads")}
-    for _ in range(args.rounds):
-        for row in ROWS:
-            last[row] = measure("peft_steps.py", args.threads, row=row, **sizes)
-            found[row] += last[row]["sec"][1:]
-            peaks[row] = max(peaks[row], last[row]["peak_gib"])
-    print(
-        f"{args.blocks} blocks of size {args.size}; {args.batch} clips of {args.seconds:g} s an "
-        f"update, {args.micro_batch} at a time; {'bf16 autocast' if args.bf16 else 'float32'}, "
-        f"{args.threads} threads, {last[FIRST]['device']}"
-    )
+    found = measure_rows("peft_steps.py", {row: {"row": row} for row in ROWS}, args)
+    print(describe(args, [*found.values()], "bf16 autocast" if args.bf16 else "float32"))
+    first = median(found[FIRST].seconds)
     print_table(
         ["row", "trained parameters", "an update", f"of {FIRST}", "peak memory", "checkpoint"],
         [
             [
-                row,
-                f"{last[row]['trained']:,}",
-                summary(seconds),
-                f"{median(seconds) / median(found[FIRST]):.2f}",
-                f"{peaks[row]:.2f} GiB",
-                f"{last[row]['saved_mib']:.2f} MiB",
+                name,
+                f"{r.report['trained']:,}",
+                summary(r.seconds),
+                f"{median(r.seconds) / first:.2f}",
+                f"{r.peak_gib:.2f} GiB",
+                f"{r.report['saved_mib']:.2f} MiB",
             ]
-            for row, seconds in found.items()
+            for name, r in found.items()
         ],
     )
 

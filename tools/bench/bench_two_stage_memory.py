@@ -10,58 +10,27 @@ allocates, is not counted. Random weights; nothing is downloaded.
     python tools/bench/bench_two_stage_memory.py --blocks 2 --batch 4 --micro-batch 2 --rounds 1
 """
 
-import argparse
-
-import torch
-from machine import measure, print_machine, print_table, summary
+from machine import print_machine, print_table, summary
+from update_rows import describe, measure_rows, options, parse
 
 ROWS = {
-    "stage 1, whole encoder": (1, False),
-    "stage 1, recomputing": (1, True),
-    "stage 2, adapters": (2, False),
-    "stage 2, recomputing": (2, True),
+    "stage 1, whole encoder": {"stage": 1, "grad_checkpoint": False},
+    "stage 1, recomputing": {"stage": 1, "grad_checkpoint": True},
+    "stage 2, adapters": {"stage": 2, "grad_checkpoint": False},
+    "stage 2, recomputing": {"stage": 2, "grad_checkpoint": True},
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--blocks", type=int, default=24, help="default: %(default)s")
-    parser.add_argument("--size", type=int, default=1024, help="D (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=16, help="clips per update (%(default)s)")
-    parser.add_argument("--micro-batch", type=int, default=4, help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=5.0, help="per clip (%(default)s)")
-    parser.add_argument("--steps", type=int, default=4, help="updates a round (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument(
-        "--threads", type=int, default=torch.get_num_threads(), help="all by default"
-    )
-    args = parser.parse_args()
-    if args.batch % args.micro_batch or args.steps < 2:
-        parser.error("--batch must be a multiple of --micro-batch, and --steps at least 2")
-
+    args = parse(options(__doc__, blocks=24, size=1024, batch=16, micro_batch=4, seconds=5.0))
     print_machine()
-    found = {row: [] for row in ROWS}
-    peaks, trained, device = dict.fromkeys(ROWS, 0.0), {}, ""
-    sizes = {k: v for k, v in vars(args).items() if k not in ("rounds", "threads")}
-    for _ in range(args.rounds):
-        for row, (stage, again) in ROWS.items():
-            result = measure(
-                "two_stage_steps.py", args.threads, stage=stage, grad_checkpoint=again, **sizes
-            )
-            found[row] += result["sec"][1:]
-            peaks[row] = max(peaks[row], result["peak_gib"])
-            trained[row], device = result["trained"], result["device"]
-    print(
-        f"{args.blocks} blocks of size {args.size}; {args.batch} clips of {args.seconds:g} s an "
-        f"update, {args.micro_batch} at a time; bf16 autocast, {device}"
-    )
+    found = measure_rows("two_stage_steps.py", ROWS, args)
+    print(describe(args, [*found.values()], "bf16 autocast"))
     print_table(
         ["row", "trained parameters", "an update", "peak memory"],
         [
-            [row, f"{trained[row]:,}", summary(seconds), f"{peaks[row]:.2f} GiB"]
-            for row, seconds in found.items()
+            [name, f"{r.report['trained']:,}", summary(r.seconds), f"{r.peak_gib:.2f} GiB"]
+            for name, r in found.items()
         ],
     )
 
