@@ -9,9 +9,8 @@ import numpy as np
 from sertl.cluster.quality import OF_UTTERANCE
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.frame_labels import LabelSet
-from sertl.score.plots import BLUE, GREEN, GREY, ORANGE, figure, plain, to_png
+from sertl.score.plots import COLOURS, GREY, figure, plain, to_png
 
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito
 SHOWN = 4  # utterances in the timelines
 
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#9AA1A9", "#1F2933"
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#D55E00")  # of lines, in this order
 DPI = 144
 # White is zero. The darkest end still leaves dark print readable (contrast above 6)
 _BLUES = ListedColormap(np.linspace((1, 1, 1), (0.46, 0.69, 0.90), 256), name="light_blues")

@@ -180,5 +180,9 @@ def read_commands(exp: str | Path) -> list[str]:
 
 
 def method_of(phases: dict[str, list[PhaseRun]]) -> str:
-    """Name of the method's conf; empty if no phase says it."""
-    return next((run.run.get("method", "") for runs in phases.values() for run in runs), "")
+    """Name of the method's conf; empty if no phase says it.
+
+    The last phase is the experiment's own; earlier ones may have come from another experiment.
+    """
+    last = list(phases.values())[-1:]
+    return next((run.run.get("method", "") for runs in last for run in runs), "")

@@ -2,6 +2,7 @@
 """GMP-TL through run.sh: the training stages of one fold on a tiny HuBERT."""
 
 import json
+import subprocess
 
 import pytest
 import torch
@@ -19,9 +20,9 @@ SMALL = (
 
 
 @pytest.fixture(scope="module")
-def mini(recipe, tmp_path_factory):
+def mini(recipe):
     run = recipe("mini")
-    ckpt = tmp_path_factory.mktemp("tiny") / "hubert.pt"
+    ckpt = run.folder / "../hubert.pt"
     torch.manual_seed(0)
     save_hubert(ckpt)
     options = ("--upstream", "tiny_hubert", "--ckpt", str(ckpt), "--method", "gmp_tl")
@@ -46,3 +47,19 @@ def test_every_stage_ran_and_the_report_finds_it(mini):
         "insight_timelines",
     ]
     assert any(isinstance(b, Table) and b.rows[0][0] == "layer1_k8" for b in blocks)
+
+
+def test_another_experiment_takes_over_what_is_the_same(mini):
+    """tools/tables share: a linked teacher and labels count as made, trained once."""
+    run, _ = mini
+    shell = ". ../../tools/log.sh; . ../../tools/tables/rows.sh; share gmp ce teacher pseudo_labels"
+    subprocess.run(["bash", "-euc", shell], cwd=run.folder, check=True)
+    done = run(
+        *("--upstream", "tiny_hubert", "--ckpt", str(run.folder / "../hubert.pt")),
+        *("--method", "gmp_tl/ce", "--stage", "4", "--stop-stage", "5", "--folds", "1"),
+        *("--tag", "ce", "--set", *SMALL),
+    )
+    assert "Stage 5: cluster" in done.stderr
+    fold = run.folder / "exp/ce/seed1/fold1"
+    assert "already trained" in (fold / "teacher.log").read_text()
+    assert "labels are there already" in (fold / "pseudo_labels.log").read_text()

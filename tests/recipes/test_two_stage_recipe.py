@@ -2,7 +2,6 @@
 """The two-stage method through run.sh, here with recognition in both stages and beam search."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from sertl.data.table import read_table
 from sertl.train.checkpoint import load
 from sertl.upstream.tiny import save_wav2vec2
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
     "optim_conf.epochs=1", "data_conf.max_sec=2.5",
     "stage2.model_conf.tasks=[emo,asr,gender,style]",
@@ -59,10 +57,3 @@ def test_stage_2_keeps_the_encoder_of_stage_1(fold):
     assert encoder and all(torch.equal(second[name], t) for name, t in encoder.items())
     parts = {name.split(".parts.")[1].split(".")[0] for name in second if ".parts." in name}
     assert parts == {"lora", "adapter"}
-
-
-def test_the_table_has_every_row():
-    """local/two_stage_table.sh names what is in conf/method/two_stage, each once."""
-    script = (ROOT / "egs/iemocap/local/two_stage_table.sh").read_text()
-    rows = script.split("rows=(")[1].split(")")[0].split()
-    assert sorted(rows) == sorted(p.stem for p in (ROOT / "conf/method/two_stage").glob("*.yaml"))

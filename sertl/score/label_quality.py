@@ -1,0 +1,169 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Layers and numbers of clusters of frame pseudo-labels, against their quality and the final UA."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sertl.data.frame_labels import LabelSet
+from sertl.errors import SertlError
+from sertl.score.compare import Run, difference, load_run
+from sertl.score.plots import COLOURS, figure, plain, to_png
+from sertl.score.runs import find_cells, read_json
+from sertl.score.tables import NONE, Table, decimal, percent, spanned
+
+PART = "pseudo_labels"  # folder of stage 5
+OF = ("emotion", "gender", "speaker")
+
+
+@dataclass(frozen=True)
+class LabelQuality:
+    """One label set of an experiment, averaged over its folds and seeds.
+
+    Attributes:
+        run: The experiment, scored.
+        layer: Of the teacher.
+        clusters: As asked for.
+        alone: Whether the experiment has no other label set; then its UA is that of this one.
+        perplexity: Of the labels of the training frames.
+        nmi: (train or dev, name in OF) -> normalised mutual information with it; without those
+            that do not vary, as the speaker of a dev set of one.
+        purity: Likewise -> (purity, that of a single cluster).
+    """
+
+    run: Run
+    layer: int
+    clusters: int
+    alone: bool
+    perplexity: float
+    nmi: dict[tuple[str, str], float]
+    purity: dict[tuple[str, str], tuple[float, float]]
+
+
+def load_qualities(exp: str | Path, set_name: str = "test") -> list[LabelQuality]:
+    """Read an experiment's label sets and its score.
+
+    Args:
+        exp: exp/<tag>, scored.
+        set_name: The scored set.
+
+    Raises:
+        SertlError: It is not scored, has no pseudo-labels, or other label sets in another fold.
+    """
+    run = load_run(exp, set_name)
+    wanted = find_cells(exp, run.summary["folds"], run.summary["seeds"])
+    lacking = [c.folder for c in wanted if not (c.folder / PART / "run.json").is_file()]
+    if lacking:
+        raise SertlError(f"{lacking[0]} has no {PART}; run stage 5, or leave {exp} out")
+    infos = [read_json(cell.folder / PART / "run.json") for cell in wanted]
+    sets = infos[0]["label_sets"]
+    for cell, info in zip(wanted, infos, strict=True):
+        if info["label_sets"] != sets:
+            raise SertlError(f"{cell.folder}: other label sets than in {wanted[0].folder}")
+    return [
+        _averaged(run, s, len(sets) == 1, [info["quality"][s.name] for info in infos])
+        for s in (LabelSet(**facts) for facts in sets)
+    ]
+
+
+def _averaged(run: Run, label_set: LabelSet, alone: bool, found: list[dict]) -> LabelQuality:
+    nmi, purity = {}, {}
+    for part in ("train", "dev"):
+        for name in OF:
+            own = [q[part][name] for q in found if name in q.get(part, {})]
+            own = [m for m in own if m["chance"] < 1.0]
+            if own:
+                nmi[part, name] = _mean(own, "nmi")
+                purity[part, name] = (_mean(own, "purity"), _mean(own, "chance"))
+    perplexity = float(np.mean([q["train"]["perplexity"] for q in found]))
+    return LabelQuality(run, label_set.layer, label_set.clusters, alone, perplexity, nmi, purity)
+
+
+def _mean(entries: list[dict], key: str) -> float:
+    return float(np.mean([entry[key] for entry in entries]))
+
+
+def quality_table(qualities: Sequence[LabelQuality]) -> Table:
+    """A row for each label set, by layer and number of clusters.
+
+    Raises:
+        SertlError: If two experiments were not scored on the same utterances and folds.
+    """
+    first = qualities[0].run
+    for other in (q.run for q in qualities[1:]):
+        if found := difference(first, other):
+            raise SertlError(f"{first.exp} and {other.exp} are not comparable: {found}")
+    rows = sorted(qualities, key=lambda q: (q.layer, q.clusters, q.run.name))
+    keys = _keys(rows)
+    header = ["layer", "clusters", "experiment", "perplexity"]
+    header += [f"NMI {name}, {part}" for part, name in keys]
+    emotion = [key for key in keys if key[1] == "emotion"]
+    header += [f"purity {name}, {part} (chance)" for part, name in emotion]
+    header += ["UA", "UA 95 %"]
+    words = []
+    for q in rows:
+        row = [str(q.layer), str(q.clusters), q.run.name, decimal(q.perplexity, 1)]
+        row += [decimal(q.nmi.get(key), 3) for key in keys]
+        for key in emotion:
+            value = q.purity.get(key)
+            row.append(NONE if value is None else f"{value[0]:.3f} ({value[1]:.3f})")
+        pooled = q.run.summary["metrics"]["ua"]["pooled"]
+        row += [percent(pooled["mean"]), spanned(pooled["interval_utt"])] if q.alone else [NONE] * 2
+        words.append(row)
+    card = first.summary
+    notes = [
+        "Labels of frames against what is known of their utterances, mean over folds and seeds; "
+        "chance: purity of one single cluster. UA in per cent, of the finished model, where this "
+        "is its only label set."
+    ]
+    several = {q.run.name: q.run for q in rows if not q.alone}
+    for name, run in sorted(several.items()):
+        ua = run.summary["metrics"]["ua"]["pooled"]
+        sets = sum(q.run.name == name for q in rows)
+        notes.append(
+            f"{name}, with all of its {sets} label sets: UA {percent(ua['mean'])} "
+            f"({spanned(ua['interval_utt'])})."
+        )
+    caption = f"{card['set']} set, {card['n']} utterances, {card['num_folds']} folds"
+    return Table(caption, header, words, notes)
+
+
+def _keys(qualities: Sequence[LabelQuality]) -> list[tuple[str, str]]:
+    """What any label set has, emotion first."""
+    found = {key for q in qualities for key in q.nmi}
+    return sorted(found, key=lambda key: (OF.index(key[1]), key[0] != "train"))
+
+
+def quality_figure(qualities: Sequence[LabelQuality]) -> bytes:
+    """A panel for each kind of quality and one for the UA, over layers; a line for each K."""
+    keys = _keys(qualities)
+    layers = sorted({q.layer for q in qualities})
+    clusters = sorted({q.clusters for q in qualities})
+    panels = [f"NMI with {name}, {part}" for part, name in keys] + ["UA of the model, per cent"]
+    columns = min(3, len(panels))
+    lines = -(-len(panels) // columns)
+    fig = figure(3.3 * columns + 1.0, 2.9 * lines)
+    axes = fig.subplots(lines, columns, squeeze=False).flatten()
+    for number, (panel, title) in enumerate(zip(axes, panels, strict=False)):
+        plain(panel, title, "layer")
+        for i, k in enumerate(clusters):
+            own = sorted((q for q in qualities if q.clusters == k), key=lambda q: q.layer)
+            if number < len(keys):
+                values = {q.layer: q.nmi.get(keys[number]) for q in own}
+            else:
+                pooled = {q.layer: q.run.summary["metrics"]["ua"]["pooled"] for q in own if q.alone}
+                values = {layer: 100 * ua["mean"] for layer, ua in pooled.items()}
+            at = [(layers.index(layer), v) for layer, v in values.items() if v is not None]
+            x, y = zip(*at, strict=True) if at else ((), ())
+            panel.plot(x, y, "o-", color=COLOURS[i % len(COLOURS)], label=f"K = {k}", markersize=5)
+        panel.set_xticks(range(len(layers)), [str(layer) for layer in layers])
+        panel.set_xlim(-0.4, len(layers) - 0.6)
+        if number < len(keys):
+            panel.set_ylim(bottom=0.0)
+    for panel in axes[len(panels) :]:
+        panel.set_axis_off()
+    handles, titles = axes[0].get_legend_handles_labels()
+    fig.legend(handles, titles, loc="outside right center", fontsize=8, frameon=False)
+    return to_png(fig)

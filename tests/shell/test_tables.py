@@ -1,0 +1,137 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""tools/tables: which experiments are the rows, what they share, and that their confs resolve."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sertl.train.experiment import resolve
+
+ROOT = Path(__file__).resolve().parents[2]
+# Leaves done phases as a training does: one folder each, made from nothing but its own settings
+RUN = """#!/usr/bin/env python
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from sertl.train.experiment import resolve
+args = sys.argv[1:]
+options = dict(method=args[args.index("--method") + 1], tag=args[args.index("--tag") + 1])
+settings = [a for a in args if "=" in a]
+conf = resolve({root!r} + "/conf", "tiny_hubert", options["method"], settings)
+names = [p["name"] for p in conf["phases"]]
+names = ["teacher"] * ("teacher" in conf) + ["pseudo_labels"] * ("pseudo_labels" in conf) + names
+made = []
+for name in names:
+    folder = Path("exp", options["tag"], "seed1/fold2", name)
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        (folder / "fingerprint.json").write_text(json.dumps({{"inputs": {{}}, "state": "done"}}))
+        made.append(name)
+call = dict(options, settings=settings, args=args, made=made)
+with open("calls.jsonl", "a") as stream:
+    stream.write(json.dumps(call) + "\\n")
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A function: run a script of tools/tables in a fake recipe; the calls of run.sh, in order."""
+    run = tmp_path / "run.sh"
+    run.write_text(RUN.format(root=str(ROOT)))
+    run.chmod(0o755)
+    # the last command reads scores, which nobody made: it must be reached, and fails
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def call(script, *args):
+        path = ROOT / "tools/tables" / script
+        done = subprocess.run(
+            ["bash", str(path), *args], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        calls = tmp_path / "calls.jsonl"
+        lines = calls.read_text().splitlines() if calls.is_file() else []
+        return done, [json.loads(line) for line in lines]
+
+    return call
+
+
+def test_two_stage_has_every_row_and_trains_the_common_first_stage_once(table):
+    done, calls = table("two_stage.sh", "gao", "--nj", "1")
+    assert "holds no score_test.json" in done.stderr
+    rows = [c["method"].removeprefix("two_stage/") for c in calls]
+    confs = (ROOT / "conf/method/two_stage").glob("*.yaml")
+    assert sorted(rows) == sorted(p.stem for p in confs)
+    assert [c["tag"] for c in calls] == [f"gao_{row}" for row in rows]
+    assert all(c["args"][-2:] == ["--nj", "1"] for c in calls)
+    two = {c["tag"]: c["made"] for c in calls if "stage2" in c["made"]}
+    own = {tag for tag, made in two.items() if "stage1" in made}
+    assert len(two) == 7 and own == {"gao_adapters_adapters", "gao_all_all"}
+
+
+def test_a_shared_first_stage_is_the_same_in_every_row():
+    rows = ("all_all", "all_adapters", "no_fusion", "concat", "scl_norm", "scl_cos")
+    confs = [resolve(ROOT / "conf", "tiny_hubert", f"two_stage/{row}") for row in rows]
+    assert all(conf["phases"][0] == confs[0]["phases"][0] for conf in confs)
+
+
+def test_gmp_tl_adds_one_part_a_row(table):
+    options = ("--nj", "1", "--set", "optim_conf.epochs=2")
+    done, calls = table("gmp_tl.sh", "g", "6 9 12", "64 512 4096", *options)
+    assert "holds no score_test.json" in done.stderr
+    made = {c["tag"]: c["made"] for c in calls}
+    whole = ["teacher", "pseudo_labels", "frames", "main"]
+    assert made == {
+        "g_finetune": ["main"],
+        "g_single": whole,
+        "g_multi": whole[1:],
+        "g_gender": whole,
+        "g_am_softmax": ["main"],
+    }
+    confs = {
+        c["tag"]: resolve(ROOT / "conf", "tiny_hubert", c["method"], c["settings"]) for c in calls
+    }
+    loss = {tag: conf["phases"][-1]["model_conf"]["loss"] for tag, conf in confs.items()}
+    assert loss.pop("g_am_softmax") == "am_softmax" and set(loss.values()) == {"ce"}
+    teachers = {tag: conf["teacher"] for tag, conf in confs.items() if "teacher" in conf}
+    gender = {tag: teacher["model_conf"]["gender_weight"] for tag, teacher in teachers.items()}
+    assert gender == {"g_single": 0.0, "g_multi": 0.0, "g_gender": 0.1, "g_am_softmax": 0.1}
+    single = confs["g_single"]["pseudo_labels"]
+    assert (single["layers"], single["clusters"]) == ([9], [512])
+    several = [confs[f"g_{row}"]["pseudo_labels"] for row in ("multi", "gender", "am_softmax")]
+    assert all(p["layers"] == [6, 9, 12] and p["clusters"] == [64, 512, 4096] for p in several)
+    assert all(c["phases"][-1]["optim_conf"]["epochs"] == 2 for c in confs.values())
+
+
+def test_label_sets_has_a_row_for_each_pair(table):
+    done, calls = table("label_sets.sh", "g", "1 3", "8 16", "--nj", "1")
+    assert "holds no score_test.json" in done.stderr
+    tags = [f"g_layer{layer}_k{k}" for layer in (1, 3) for k in (8, 16)]
+    assert [c["tag"] for c in calls] == tags
+    assert [c["made"][0] for c in calls] == ["teacher"] + ["pseudo_labels"] * 3
+    assert calls[-1]["settings"] == ["pseudo_labels.layers=[3]", "pseudo_labels.clusters=[16]"]
+
+
+def test_only_finished_parts_are_shared(tmp_path):
+    for fold, state in ((1, "done"), (2, "running")):
+        folder = tmp_path / f"exp/a/seed1/fold{fold}/teacher"
+        folder.mkdir(parents=True)
+        (folder / "fingerprint.json").write_text(json.dumps({"inputs": {}, "state": state}))
+        (folder / "best.pt").write_text("weights")
+    script = f". {ROOT}/tools/log.sh; . {ROOT}/tools/tables/rows.sh; share a b teacher main"
+    for _ in range(2):  # the second time, it is there
+        subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True)
+    shared = [p.relative_to(tmp_path).as_posix() for p in (tmp_path / "exp/b").rglob("*.pt")]
+    assert shared == ["exp/b/seed1/fold1/teacher/best.pt"]
+
+
+@pytest.mark.parametrize("script", ["two_stage.sh", "gmp_tl.sh", "label_sets.sh"])
+def test_help_and_refusals(table, tmp_path, script):
+    done, calls = table(script, "--help")
+    assert done.returncode == 1 and not calls
+    assert "Usage" in done.stderr and "Copyright" not in done.stderr and "set -e" not in done.stderr
+    (tmp_path / "run.sh").unlink()
+    done, _ = table(script, "name", "1", "8")
+    assert done.returncode == 1 and "no recipe" in done.stderr

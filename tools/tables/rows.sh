@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+# Sourced by the scripts beside it: the experiments that are the rows of a table.
+#   table_begin "$@"              in a recipe's folder, or leaves with the script's own help
+#   share FROM TO PART…           TO starts with finished parts of FROM's folds and seeds
+#   row TAG METHOD [options…]     ./run.sh; the experiment is a row of the table
+# Set by row: experiments, the rows so far.
+
+experiments=()
+
+table_begin() {
+  if [[ ${1:--} == -* || ! -x ./run.sh ]]; then
+    sed -n '2,/^# Copyright/{/^# Copyright/d;s/^# \{0,1\}//p}' "$0" >&2
+    if [[ ${1:--} != -* ]]; then die "$PWD is no recipe: there is no run.sh"; fi
+    exit 1
+  fi
+}
+
+# A part is the folder of a phase, or another one with a fingerprint. It is linked, not copied; run.sh
+# takes it if it was made from the same inputs, and else stops and names the difference.
+share() {
+  local from=exp/$1 to=exp/$2 part folder target
+  shift 2
+  for folder in "$from"/seed*/fold*; do
+    for part in "$@"; do
+      target=$to/${folder#"$from/"}/$part
+      if [[ -e $target ]] || ! grep -qs '"state": "done"' "$folder/$part/fingerprint.json"; then
+        continue
+      fi
+      mkdir -p "${target%/*}"
+      cp -al "$folder/$part" "$target.part" # a name of its own until it is whole
+      mv "$target.part" "$target"
+    done
+  done
+}
+
+row() {
+  local tag=$1 method=$2
+  shift 2
+  log "$tag"
+  ./run.sh --method "$method" --tag "$tag" "$@"
+  experiments+=("exp/$tag")
+}
