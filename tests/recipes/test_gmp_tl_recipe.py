@@ -52,7 +52,7 @@ def test_every_stage_ran_and_the_report_finds_it(mini):
 def test_another_experiment_takes_over_what_is_the_same(mini):
     """tools/tables share: a linked teacher and labels count as made, trained once."""
     run, _ = mini
-    shell = ". ../../tools/log.sh; . ../../tools/tables/rows.sh; share gmp ce teacher pseudo_labels"
+    shell = ". ../../tools/tables/rows.sh; share gmp ce teacher pseudo_labels"
     subprocess.run(["bash", "-euc", shell], cwd=run.folder, check=True)
     done = run(
         *("--upstream", "tiny_hubert", "--ckpt", str(run.folder / "../hubert.pt")),

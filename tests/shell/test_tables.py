@@ -120,7 +120,7 @@ def test_only_finished_parts_are_shared(tmp_path):
         folder.mkdir(parents=True)
         (folder / "fingerprint.json").write_text(json.dumps({"inputs": {}, "state": state}))
         (folder / "best.pt").write_text("weights")
-    script = f". {ROOT}/tools/log.sh; . {ROOT}/tools/tables/rows.sh; share a b teacher main"
+    script = f". {ROOT}/tools/tables/rows.sh; share a b teacher main"
     for _ in range(2):  # the second time, it is there
         subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True)
     shared = [p.relative_to(tmp_path).as_posix() for p in (tmp_path / "exp/b").rglob("*.pt")]

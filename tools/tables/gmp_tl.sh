@@ -15,12 +15,9 @@
 #            --upstream hubert_base --ngpu 1
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 set -euo pipefail
-# shellcheck source=../../path.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../path.sh"
 # shellcheck source=rows.sh
-. "$SERTL_ROOT/tools/tables/rows.sh"
-table_begin "$@"
-(( $# >= 3 )) || die "expected NAME LAYERS CLUSTERS, see --help"
+. "$(dirname "${BASH_SOURCE[0]}")/rows.sh"
+table_begin 3 "$@"
 name=$1
 read -r -a layers <<< "$2"
 read -r -a clusters <<< "$3"

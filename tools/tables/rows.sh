@@ -1,19 +1,27 @@
 #!/usr/bin/env bash
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 # Sourced by the scripts beside it: the experiments that are the rows of a table.
-#   table_begin "$@"              in a recipe's folder, or leaves with the script's own help
+#   table_begin N "$@"            in a recipe's folder, with N words before the options of run.sh; or
+#                                 leaves with the script's own help
 #   share FROM TO PART…           TO starts with finished parts of FROM's folds and seeds
 #   row TAG METHOD [options…]     ./run.sh; the experiment is a row of the table
 # Set by row: experiments, the rows so far.
 
+# shellcheck source=../../path.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../path.sh"
 experiments=()
 
 table_begin() {
-  if [[ ${1:--} == -* || ! -x ./run.sh ]]; then
-    sed -n '2,/^# Copyright/{/^# Copyright/d;s/^# \{0,1\}//p}' "$0" >&2
-    if [[ ${1:--} != -* ]]; then die "$PWD is no recipe: there is no run.sh"; fi
-    exit 1
-  fi
+  local needed=$1 i word
+  shift
+  for (( i = 1; i <= needed; i++ )); do
+    word=${!i:--} # the i-th word, or a dash if there is none
+    if [[ $word == -* ]]; then
+      sed -n '2,/^# Copyright/{/^# Copyright/d;s/^# \{0,1\}//p}' "$0" >&2
+      exit 1
+    fi
+  done
+  [[ -x ./run.sh ]] || die "$PWD is no recipe: there is no run.sh"
 }
 
 # A part is the folder of a phase, or another one with a fingerprint. It is linked, not copied; run.sh

@@ -11,11 +11,9 @@
 #            --upstream xls_r_300m --ngpu 1
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 set -euo pipefail
-# shellcheck source=../../path.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../path.sh"
 # shellcheck source=rows.sh
-. "$SERTL_ROOT/tools/tables/rows.sh"
-table_begin "$@"
+. "$(dirname "${BASH_SOURCE[0]}")/rows.sh"
+table_begin 1 "$@"
 name=$1
 shift
 
