@@ -141,29 +141,36 @@ def quality_figure(qualities: Sequence[LabelQuality]) -> bytes:
     keys = _keys(qualities)
     layers = sorted({q.layer for q in qualities})
     clusters = sorted({q.clusters for q in qualities})
-    panels = [f"NMI with {name}, {part}" for part, name in keys] + ["UA of the model, per cent"]
-    columns = min(3, len(panels))
-    lines = -(-len(panels) // columns)
+    columns = min(3, len(keys) + 1)
+    lines = -(-(len(keys) + 1) // columns)
     fig = figure(3.3 * columns + 1.0, 2.9 * lines)
-    axes = fig.subplots(lines, columns, squeeze=False).flatten()
-    for number, (panel, title) in enumerate(zip(axes, panels, strict=False)):
-        plain(panel, title, "layer")
-        for i, k in enumerate(clusters):
-            own = sorted((q for q in qualities if q.clusters == k), key=lambda q: q.layer)
-            if number < len(keys):
-                values = {q.layer: q.nmi.get(keys[number]) for q in own}
-            else:
-                pooled = {q.layer: q.run.summary["metrics"]["ua"]["pooled"] for q in own if q.alone}
-                values = {layer: 100 * ua["mean"] for layer, ua in pooled.items()}
-            at = [(layers.index(layer), v) for layer, v in values.items() if v is not None]
-            x, y = zip(*at, strict=True) if at else ((), ())
-            panel.plot(x, y, "o-", color=COLOURS[i % len(COLOURS)], label=f"K = {k}", markersize=5)
+    panels = fig.subplots(lines, columns, squeeze=False).flatten()
+    *nmi, ua = panels[: len(keys) + 1]
+    for panel, (part, name) in zip(nmi, keys, strict=True):
+        plain(panel, f"NMI with {name}, {part}", "layer")
+    plain(ua, "UA of the model, per cent, 95 %", "layer")
+    for i, k in enumerate(clusters):
+        own = sorted((q for q in qualities if q.clusters == k), key=lambda q: q.layer)
+        style = {"color": COLOURS[i % len(COLOURS)], "label": f"K = {k}", "markersize": 5}
+        for panel, key in zip(nmi, keys, strict=True):
+            there = [q for q in own if key in q.nmi]
+            at = [layers.index(q.layer) for q in there]
+            panel.plot(at, [q.nmi[key] for q in there], "o-", **style)
+        alone = [q for q in own if q.alone]
+        pooled = [q.run.summary["metrics"]["ua"]["pooled"] for q in alone]
+        mean = np.array([100 * p["mean"] for p in pooled])
+        ends = 100 * np.array([p["interval_utt"] for p in pooled]).reshape(-1, 2)
+        aside = 0.08 * (i - (len(clusters) - 1) / 2)  # so that intervals do not cover each other
+        at = [layers.index(q.layer) + aside for q in alone]
+        reach = np.stack([mean - ends[:, 0], ends[:, 1] - mean]).clip(min=0.0)
+        ua.errorbar(at, mean, yerr=reach, fmt="o-", elinewidth=0.9, **style)
+    for panel in (*nmi, ua):
         panel.set_xticks(range(len(layers)), [str(layer) for layer in layers])
         panel.set_xlim(-0.4, len(layers) - 0.6)
-        if number < len(keys):
-            panel.set_ylim(bottom=0.0)
-    for panel in axes[len(panels) :]:
+    for panel in nmi:
+        panel.set_ylim(bottom=0.0)
+    for panel in panels[len(keys) + 1 :]:
         panel.set_axis_off()
-    handles, titles = axes[0].get_legend_handles_labels()
+    handles, titles = panels[0].get_legend_handles_labels()
     fig.legend(handles, titles, loc="outside right center", fontsize=8, frameon=False)
     return to_png(fig)

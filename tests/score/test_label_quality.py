@@ -87,6 +87,7 @@ def test_the_figure_has_a_panel_for_each_measure(labelled):
     png = quality_figure([q for exp in exps for q in load_qualities(exp)])
     image = Image.open(io.BytesIO(png))
     assert image.width > 1000 and image.height > 600  # four panels in two lines of three
+    assert quality_figure(load_qualities(labelled("all", [(2, 8), (4, 8)])))  # no UA to show
 
 
 def test_refusals(labelled, recipe):
