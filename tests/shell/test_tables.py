@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sertl.train.experiment import resolve
+from sertl.config import load_method, parse_overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 # Leaves done phases as a training does: one folder each, made from nothing but its own settings
@@ -17,11 +17,11 @@ RUN = """#!/usr/bin/env python
 import json, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from sertl.train.experiment import resolve
+from sertl.config import load_method, parse_overrides
 args = sys.argv[1:]
 options = dict(method=args[args.index("--method") + 1], tag=args[args.index("--tag") + 1])
 settings = [a for a in args if "=" in a]
-conf = resolve({root!r} + "/conf", "tiny_hubert", options["method"], settings)
+conf = load_method({root!r} + "/conf", options["method"], parse_overrides(settings))
 names = [p["name"] for p in conf["phases"]]
 names = ["teacher"] * ("teacher" in conf) + ["pseudo_labels"] * ("pseudo_labels" in conf) + names
 made = []
@@ -73,7 +73,7 @@ def test_two_stage_has_every_row_and_trains_the_common_first_stage_once(table):
 
 def test_a_shared_first_stage_is_the_same_in_every_row():
     rows = ("all_all", "all_adapters", "no_fusion", "concat", "scl_norm", "scl_cos")
-    confs = [resolve(ROOT / "conf", "tiny_hubert", f"two_stage/{row}") for row in rows]
+    confs = [load_method(ROOT / "conf", f"two_stage/{row}") for row in rows]
     assert all(conf["phases"][0] == confs[0]["phases"][0] for conf in confs)
 
 
@@ -91,7 +91,8 @@ def test_gmp_tl_adds_one_part_a_row(table):
         "g_am_softmax": ["main"],
     }
     confs = {
-        c["tag"]: resolve(ROOT / "conf", "tiny_hubert", c["method"], c["settings"]) for c in calls
+        c["tag"]: load_method(ROOT / "conf", c["method"], parse_overrides(c["settings"]))
+        for c in calls
     }
     loss = {tag: conf["phases"][-1]["model_conf"]["loss"] for tag, conf in confs.items()}
     assert loss.pop("g_am_softmax") == "am_softmax" and set(loss.values()) == {"ce"}
