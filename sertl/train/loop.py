@@ -22,6 +22,7 @@ from sertl.train import checkpoint, distributed
 from sertl.train.evaluate import evaluate
 from sertl.train.optim import build_optimizer, set_lr
 from sertl.train.record import Record
+from sertl.train.transcripts import warn_of_unread
 from sertl.train.whole_batches import check_whole_batches
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Trainer:
         """Train to the end, from the last saved state if there is one."""
         if not self._resume():
             self._initialise()
-        begun, first_epoch = time.monotonic(), self.state.epoch
+        begun, first_epoch, dev = time.monotonic(), self.state.epoch, {}
         while self.state.epoch <= self.optim["epochs"] and not self.state.finished:
             self._epoch()
             dev = self._dev() if self.dev_set is not None else {}
@@ -115,6 +116,7 @@ class Trainer:
             self.state.batch = 0
             self._save()
         self.record.close()
+        warn_of_unread(dev)
         return self.state
 
     def _batches(self, epoch: int) -> list[list[int]]:

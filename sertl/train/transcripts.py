@@ -1,6 +1,9 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Transcripts of a run: the fold's tokenizer, and text from CTC outputs."""
 
+import logging
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -11,6 +14,9 @@ from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.train.place import Place
 
+logger = logging.getLogger(__name__)
+
+UNREAD = 0.95  # a word error rate from which on nothing was learned
 # A token less probable than this in a frame does not extend a hypothesis there: thirty times
 # faster with a thousand tokens, and nothing that could win is lost.
 CUT = 1e-4
@@ -41,6 +47,23 @@ def check_whole_clips(model: SERModel, phase: dict) -> None:
         raise SertlError(
             f"phase {phase['name']}: data_conf.crop_sec {crop_sec} cuts the audio but not its "
             "transcript; set it to 0, and max_sec to leave long clips out"
+        )
+
+
+def warn_of_unread(dev: Mapping[str, float]) -> None:
+    """Say so if recognition, at the end of a phase, still reads nothing.
+
+    CTC predicts blanks only for the first hundreds of updates. A phase that ends there has hardly
+    been helped by recognition, and its emotion scores say nothing for or against it.
+
+    Args:
+        dev: Scores of the last epoch.
+    """
+    if dev.get("wer", 0.0) > UNREAD:
+        logger.warning(
+            "recognition has not learned to read: dev WER %.0f %%. More epochs, a larger "
+            "model_conf.weights.asr, or a faster head (optim_conf.lr_scale.ctc=10) help",
+            100 * dev["wer"],
         )
 
 

@@ -39,6 +39,7 @@ def test_both_stages_ran_and_all_tasks_are_scored(fold):
     assert shares[1] == pytest.approx({"emo": 0.7, "asr": 0.1, "gender": 0.1, "style": 0.1})
     entries = [json.loads(line) for line in (fold / "stage1/log.jsonl").open()]
     assert any("wer" in entry for entry in entries if entry["kind"] == "dev")
+    assert "recognition has not learned to read" in log  # in one epoch
     scores = json.loads((fold / "score_test.json").read_text())
     assert {"emotion", "gender", "style"} <= scores.keys()
 

@@ -13,7 +13,14 @@ from sertl.errors import SertlError
 from sertl.nn.ctc import certain_blanks
 from sertl.score.metrics import word_errors
 from sertl.train.place import Place
-from sertl.train.transcripts import beam_search, check_whole_clips, greedy, to_text, tokenizer_hash
+from sertl.train.transcripts import (
+    beam_search,
+    check_whole_clips,
+    greedy,
+    to_text,
+    tokenizer_hash,
+    warn_of_unread,
+)
 
 TEXTS = ["GUTEN TAG", "AB UND ZU EIN WORT", "TAG UND NACHT"]
 
@@ -109,3 +116,11 @@ def test_clips_with_transcripts_are_not_cropped(phase_conf):
 def test_a_beam_below_one_is_refused():
     with pytest.raises(SertlError, match="decode_conf.beam is 0"):
         to_text(torch.zeros(1, 2, 3), CharTokenizer.learn(TEXTS), 0)
+
+
+@pytest.mark.parametrize(
+    ("dev", "warns"), [({"wer": 1.0}, True), ({"wer": 0.6}, False), ({}, False)]
+)
+def test_a_phase_that_ends_before_it_can_read_says_so(caplog, dev, warns):
+    warn_of_unread({**dev, "ua": 0.5})
+    assert ("not learned to read: dev WER 100 %" in caplog.text) == warns
