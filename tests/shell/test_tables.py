@@ -78,7 +78,8 @@ def test_a_shared_first_stage_is_the_same_in_every_row():
 
 
 def test_gmp_tl_adds_one_part_a_row(table):
-    options = ("--nj", "1", "--set", "optim_conf.epochs=2")
+    phases = ("teacher.optim_conf.epochs=1", "frames.optim_conf.epochs=3")
+    options = ("--set", "optim_conf.epochs=2", *phases, "--nj", "1", "--set", phases[1])
     done, calls = table("gmp_tl.sh", "g", "6 9 12", "64 512 4096", *options)
     assert "holds no score_test.json" in done.stderr
     made = {c["tag"]: c["made"] for c in calls}
@@ -104,6 +105,13 @@ def test_gmp_tl_adds_one_part_a_row(table):
     several = [confs[f"g_{row}"]["pseudo_labels"] for row in ("multi", "gender", "am_softmax")]
     assert all(p["layers"] == [6, 9, 12] and p["clusters"] == [64, 512, 4096] for p in several)
     assert all(c["phases"][-1]["optim_conf"]["epochs"] == 2 for c in confs.values())
+    assert all(
+        c["phases"][0]["optim_conf"]["epochs"] == 3 for t, c in confs.items() if "g_f" not in t
+    )
+    # fine-tuning alone has neither a teacher nor a frame stage to set
+    assert calls[0]["args"][4:] == [
+        "--set", "optim_conf.epochs=2", "--nj", "1", "--set", "main.model_conf.loss=ce"
+    ]  # fmt: skip
 
 
 def test_label_sets_has_a_row_for_each_pair(table):

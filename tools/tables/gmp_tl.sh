@@ -10,6 +10,7 @@
 #   NAME      beginning of the experiments' tags
 #   LAYERS    of the teacher, e.g. "6 9 12"; the one in the middle makes the single label set
 #   CLUSTERS  numbers of clusters of each layer, e.g. "64 512 4096"; likewise
+#   options   with --set, a setting of a phase (teacher.optim_conf.epochs=10) is for the rows that have it
 #
 # Example: ../../tools/tables/gmp_tl.sh gmp "6 9 12" "64 512 4096" --corpus-dir /corpora/IEMOCAP \
 #            --upstream hubert_base --ngpu 1
@@ -32,6 +33,7 @@ one+=" pseudo_labels.clusters=[${clusters[${#clusters[@]} / 2]}]"
 read -r -a one <<< "$one"
 all=("pseudo_labels.layers=$(list "${layers[@]}")" "pseudo_labels.clusters=$(list "${clusters[@]}")")
 ce=main.model_conf.loss=ce
+parts=(teacher pseudo_labels frames main)
 
 row "${name}_finetune" gmp_tl/no_frame_stage "$@" --set "$ce"
 row "${name}_single" gmp_tl/no_gender "$@" --set "${one[@]}" "$ce"

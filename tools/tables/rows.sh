@@ -5,11 +5,12 @@
 #                                 leaves with the script's own help
 #   share FROM TO PART…           TO starts with finished parts of FROM's folds and seeds
 #   row TAG METHOD [options…]     ./run.sh; the experiment is a row of the table
-# Set by row: experiments, the rows so far.
+# Set by row: experiments, the rows so far. Set before: parts, of which not all rows have all.
 
 # shellcheck source=../../path.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../path.sh"
 experiments=()
+parts=()
 
 table_begin() {
   local needed=$1 i word
@@ -42,10 +43,29 @@ share() {
   done
 }
 
+# What the method has of phases, and of stages 4 and 5.
+_parts_of() { # METHOD
+  python -c 'import sys
+from sertl.config import load_method
+conf = load_method(*sys.argv[1:])
+print(*(phase["name"] for phase in conf["phases"]), *({"teacher", "pseudo_labels"} & conf.keys()))
+' "$SERTL_ROOT/conf" "$1"
+}
+
+# A setting of a part that only other rows have, as teacher.optim_conf.epochs=5 for plain fine-tuning,
+# is left out. parts: of all rows.
 row() {
-  local tag=$1 method=$2
+  local tag=$1 method=$2 own word words=(--method "$2" --tag "$1")
   shift 2
+  own=" $(_parts_of "$method") "
+  for word in "$@"; do
+    if [[ " ${parts[*]} " == *" ${word%%.*} "* && $own != *" ${word%%.*} "* ]]; then continue; fi
+    # of a --set all of whose words were left out, nothing stays
+    if [[ $word == --* && ${words[-1]} == --set ]]; then unset "words[-1]"; fi
+    words+=("$word")
+  done
+  if [[ ${words[-1]} == --set ]]; then unset "words[-1]"; fi
   log "$tag"
-  ./run.sh --method "$method" --tag "$tag" "$@"
+  ./run.sh "${words[@]}"
   experiments+=("exp/$tag")
 }

@@ -6,6 +6,7 @@
 # Usage, in a recipe's folder: ../../tools/tables/two_stage.sh NAME [options of run.sh, but --tag, --method]
 #
 #   NAME      beginning of the experiments' tags
+#   options   with --set, a setting of a phase (stage2.optim_conf.lr=1e-4) is for the rows that have it
 #
 # Example: ../../tools/tables/two_stage.sh gao --corpus-dir /corpora/IEMOCAP --protocol fixed \
 #            --upstream xls_r_300m --ngpu 1
@@ -23,6 +24,7 @@ rows=(
   adapters_adapters all_all all_adapters
   no_fusion concat scl_norm scl_cos
 )
+parts=(main stage1 stage2)
 first=all_all # of the rows with the same first stage
 for method in "${rows[@]}"; do
   case $method in
