@@ -44,6 +44,13 @@ class Run:
     labels: list[str]
     predictions: Predictions
 
+    @property
+    def scored_on(self) -> str:
+        """A caption: the set, its size and how many of the folds."""
+        s = self.summary
+        folds = f"{len(s['folds'])} of {s['num_folds']} folds"
+        return f"{s['set']} set, {s['n']} utterances, {folds}"
+
 
 def load_run(exp: str | Path, set_name: str) -> Run:
     """Read an experiment's scores.

@@ -75,8 +75,7 @@ def compare_table(
         notes.append(f"Published, under protocols of their own: {'; '.join(cites)}.")
     notes += [f"{runs[i].name} is not tested: {found}." for i, found in apart.items()]
     notes += [f"{run.name}: INCOMPLETE, {w}." for run in runs for w in run.summary["warnings"]]
-    card = first.summary
-    caption = f"{card['set']} set, {card['n']} utterances, {card['num_folds']} folds"
+    caption = first.scored_on
     words = [
         [*_scores(row, unit, i == 0), *_others(row, others, beside), *_costs(row)]
         for i, row in enumerate(rows)

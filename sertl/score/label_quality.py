@@ -112,7 +112,6 @@ def quality_table(qualities: Sequence[LabelQuality]) -> Table:
         pooled = q.run.summary["metrics"]["ua"]["pooled"]
         row += [percent(pooled["mean"]), spanned(pooled["interval_utt"])] if q.alone else [NONE] * 2
         words.append(row)
-    card = first.summary
     notes = [
         "Labels of frames against what is known of their utterances, mean over folds and seeds; "
         "chance: purity of one single cluster. UA in per cent, of the finished model, where this "
@@ -126,8 +125,7 @@ def quality_table(qualities: Sequence[LabelQuality]) -> Table:
             f"{name}, with all of its {sets} label sets: UA {percent(ua['mean'])} "
             f"({spanned(ua['interval_utt'])})."
         )
-    caption = f"{card['set']} set, {card['n']} utterances, {card['num_folds']} folds"
-    return Table(caption, header, words, notes)
+    return Table(first.scored_on, header, words, notes)
 
 
 def _keys(qualities: Sequence[LabelQuality]) -> list[tuple[str, str]]:

@@ -61,6 +61,7 @@ def test_means_over_folds_by_layer_and_k(labelled):
         labelled("a", [(2, 64)], seeds=(1, 2)),
     ]
     table = quality_table([q for exp in exps for q in load_qualities(exp)])
+    assert table.caption == "test set, 60 utterances, 3 of 3 folds"
     head = ["layer", "clusters", "experiment"]
     assert [row[:3] for row in table.rows] == [
         ["2", "8", "all"],
