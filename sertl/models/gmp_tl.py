@@ -34,7 +34,8 @@ class Model(SERModel):
         bilstm: Units per direction of a BiLSTM over the frames; 0 for none.
         pooling: A name in nn.pooling.POOLINGS.
         projection: Width of the linear layer after the pooling.
-        gender_weight: gamma, in [0, 1); 0 leaves the gender head out, as do data without genders.
+        gender_weight: gamma, in [0, 1); 0 leaves the gender head out, as do data without
+            genders or with one only.
         loss: Of emotion: ce or am_softmax.
         scale: s of AM-Softmax; its decision is the largest cosine, without margin.
         margin: m of AM-Softmax.
@@ -67,8 +68,8 @@ class Model(SERModel):
             raise ValueError(f"margin of a cosine must be in [0, 2], got {margin}")
         if not 0.0 <= margin_warmup <= 1.0:
             raise ValueError(f"margin_warmup must be in [0, 1], got {margin_warmup}")
-        if gender_weight and not spec.genders:
-            logger.warning("task gender is left out: the training data have no labels for it")
+        if gender_weight and len(spec.genders) < 2:
+            logger.warning("task gender is left out: the training data have no two genders")
             gender_weight = 0.0
         self.needs = ("emo", "gender") if gender_weight else ("emo",)
         self.gender_weight, self.margin, self.margin_warmup = gender_weight, margin, margin_warmup

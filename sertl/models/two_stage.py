@@ -38,8 +38,9 @@ class Model(SERModel):
     Args:
         spec: See base.Spec. Several hidden states are summed with learned weights.
         upstream: For input `wav`, else None.
-        tasks: emo and any of asr, gender, style. A task without labels in the training data is
-            left out with a message, its share of the loss goes to emotion.
+        tasks: emo and any of asr, gender, style. A task without labels in the training data, or
+            with one and the same for all, is left out with a message; its share of the loss goes
+            to emotion.
         require: Tasks that must not be left out.
         weights: Auxiliary task -> its share of the loss, 0.1 where it is not named; emotion has
             the rest, so all of them sum to 1.
@@ -224,7 +225,7 @@ def check_tasks(tasks: Sequence[str]) -> None:
 
 
 def tasks_without_labels(tasks: Sequence[str], require: Sequence[str], spec: Spec) -> list[str]:
-    """The tasks that the training data have no labels for, after saying so.
+    """The tasks that the training data cannot teach, after saying so.
 
     Raises:
         ValueError: If one of them is required, or a required one is none of tasks.
@@ -232,15 +233,23 @@ def tasks_without_labels(tasks: Sequence[str], require: Sequence[str], spec: Spe
     strangers = [task for task in require if task not in tasks]
     if strangers:
         raise ValueError(f"require names {strangers}, which are not among tasks {list(tasks)}")
-    there = {"emo": True, "asr": spec.vocab_size, "gender": spec.genders, "style": spec.styles}
-    missing = [task for task in tasks if not there[task]]
-    for task in missing:
+    named = {"gender": spec.genders, "style": spec.styles}
+    missing = []
+    for task in tasks:
+        if task == "asr" and not spec.vocab_size:
+            why = "have no transcripts or the fold no tokenizer"
+        elif task in named and not named[task]:
+            why = f"have no {task} labels"
+        elif task in named and len(named[task]) == 1:
+            # Its loss would be 0, and its features, which nothing trains, would enter the fusion
+            # and the self-contrastive loss.
+            why = f"have one {task} only"
+        else:
+            continue
         if task in require:
-            raise ValueError(
-                f"task {task} is required, but the training data have no "
-                f"{'transcripts or the fold no tokenizer' if task == 'asr' else task + ' labels'}"
-            )
-        logger.warning("task %s is left out: the training data have no labels for it", task)
+            raise ValueError(f"task {task} is required, but the training data {why}")
+        missing.append(task)
+        logger.warning("task %s is left out: the training data %s", task, why)
     return missing
 
 

@@ -187,6 +187,17 @@ def test_tasks_without_labels(caplog):
             build(spec=bare, tasks=ALL, require=[task])
 
 
+def test_a_task_with_one_class_is_left_out(caplog):
+    """Corpora of acted speech have one style: nothing to learn, and no feature for the fusion."""
+    acted = Spec(labels=LABELS, hidden_size=6, layers=[0], genders=(0, 1), styles=(0,))
+    model = build(spec=acted, tasks=["emo", "gender", "style"], fusion="concat", scl="cos")
+    assert "task style is left out: the training data have one style only" in caplog.text
+    assert model.tasks == ["emo", "gender"] and model.weights == {"emo": 0.9, "gender": 0.1}
+    assert set(model.features) == {"emo", "gender"}
+    with pytest.raises(SertlError, match="style is required, but .* have one style only"):
+        build(spec=acted, tasks=["emo", "style"], require=["style"])
+
+
 @pytest.mark.parametrize(
     ("conf", "message"),
     [
