@@ -8,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . ./path.sh
 python -c 'import pytest, hypothesis, xdist' 2> /dev/null || die "this Python has sertl's packages \
 but not those of its tests: pip install -e '.[mini,test]'"
+jobs=${SERTL_TEST_JOBS:-$(env -u OMP_NUM_THREADS nproc)} # nproc obeys that variable
 export OMP_NUM_THREADS=1
 
 log "ruff"
@@ -16,4 +17,4 @@ ruff format --check .
 log "ShellCheck"
 git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR
 log "pytest"
-python -m pytest -n "${SERTL_TEST_JOBS:-$(nproc)}" --dist loadfile "$@"
+python -m pytest -n "$jobs" --dist loadfile "$@"
