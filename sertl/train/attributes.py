@@ -13,14 +13,14 @@ import torch
 from sklearn.decomposition import PCA
 
 from sertl.atomic import write_bytes, write_text
-from sertl.cluster.insight import COLOURS, examples, timeline_figure
+from sertl.cluster.insight import examples, timeline_figure
 from sertl.cluster.quality import OF_UTTERANCE, measure
 from sertl.data.batching import ordered_batches
 from sertl.data.datadir import DataDir
 from sertl.data.dataset import UttDataset, prefetch
 from sertl.data.frame_labels import LabelSet
 from sertl.models.base import SERModel
-from sertl.score.plots import figure, plain, to_png
+from sertl.score.plots import COLOURS, figure, plain, to_png
 from sertl.train.place import Place
 
 MAX_UTTS = 300  # evenly spaced over a set, so that every speaker is there
