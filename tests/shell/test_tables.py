@@ -130,10 +130,13 @@ def test_only_finished_parts_are_shared(tmp_path):
         (folder / "fingerprint.json").write_text(json.dumps({"inputs": {}, "state": state}))
         (folder / "best.pt").write_text("weights")
     script = f". {ROOT}/tools/tables/rows.sh; share a b teacher main"
+    cut_short = tmp_path / "exp/b/seed1/fold1/teacher.part"  # by a kill while it was linked
+    cut_short.mkdir(parents=True)
     for _ in range(2):  # the second time, it is there
         subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True)
     shared = [p.relative_to(tmp_path).as_posix() for p in (tmp_path / "exp/b").rglob("*.pt")]
     assert shared == ["exp/b/seed1/fold1/teacher/best.pt"]
+    assert not cut_short.exists()
 
 
 @pytest.mark.parametrize("script", ["two_stage.sh", "gmp_tl.sh", "label_sets.sh"])

@@ -28,9 +28,10 @@ list() { # A B C -> [A,B,C]
   local IFS=,
   echo "[$*]"
 }
-one="pseudo_labels.layers=[${layers[${#layers[@]} / 2]}]"
-one+=" pseudo_labels.clusters=[${clusters[${#clusters[@]} / 2]}]"
-read -r -a one <<< "$one"
+one=(
+  "pseudo_labels.layers=[${layers[${#layers[@]} / 2]}]"
+  "pseudo_labels.clusters=[${clusters[${#clusters[@]} / 2]}]"
+)
 all=("pseudo_labels.layers=$(list "${layers[@]}")" "pseudo_labels.clusters=$(list "${clusters[@]}")")
 ce=main.model_conf.loss=ce
 parts=(teacher pseudo_labels frames main)

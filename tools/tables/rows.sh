@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-# Sourced by the scripts beside it: the experiments that are the rows of a table.
+# Sourced by scripts that make a table: the experiments that are the rows of a table.
 #   table_begin N "$@"            in a recipe's folder, with N words before the options of run.sh; or
 #                                 leaves with the script's own help
 #   share FROM TO PART…           TO starts with finished parts of FROM's folds and seeds
@@ -9,6 +9,7 @@
 
 # shellcheck source=../../path.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../path.sh"
+table_script=$(realpath "$0") # wherever the script goes
 experiments=()
 parts=()
 
@@ -18,7 +19,7 @@ table_begin() {
   for (( i = 1; i <= needed; i++ )); do
     word=${!i:--} # the i-th word, or a dash if there is none
     if [[ $word == -* ]]; then
-      sed -n '2,/^# Copyright/{/^# Copyright/d;s/^# \{0,1\}//p}' "$0" >&2
+      sed -n '2,/^# Copyright/{/^# Copyright/d;s/^# \{0,1\}//p}' "$table_script" >&2
       exit 1
     fi
   done
@@ -37,6 +38,7 @@ share() {
         continue
       fi
       mkdir -p "${target%/*}"
+      rm -rf "$target.part" # of an interrupted run
       cp -al "$folder/$part" "$target.part" # a name of its own until it is whole
       mv "$target.part" "$target"
     done

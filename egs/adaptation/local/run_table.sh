@@ -11,31 +11,19 @@
 #            --ckpt /models/whisper-tiny.en --seed "1 2 3"
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-if (( $# < 2 )) || [[ $1 == -* ]]; then
-  sed -n '2,/^# Copyright/{/^# Copyright/d;s/^# \{0,1\}//p}' "local/${BASH_SOURCE[0]##*/}" >&2
-  exit 1
-fi
-# shellcheck source=../../../path.sh
-. ../../path.sh
+# shellcheck source=../../../tools/tables/rows.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../../tools/tables/rows.sh"
+cd "$(dirname "$table_script")/.."
+table_begin 2 "$@"
 name=$1
 methods=$2
 shift 2
 
-experiments=()
-run() { # METHOD TAG [options]
-  local method=$1 tag=${name}_$2
-  shift 2
-  log "$tag"
-  ./run.sh --method "$methods/$method" --tag "$tag" "$@"
-  experiments+=("exp/$tag")
-}
-
-run source_only source_only "$@"
+row "${name}_source_only" "$methods/source_only" "$@"
 for share in 0.1 0.3 1.0; do
-  run target_only "target_only_$share" "$@" --set "data_conf.share=$share"
-  run pooled "pooled_$share" "$@" --set "data_conf.share=$share"
-  run two_stage "two_stage_$share" "$@" --phase target \
+  row "${name}_target_only_$share" "$methods/target_only" "$@" --set "data_conf.share=$share"
+  row "${name}_pooled_$share" "$methods/pooled" "$@" --set "data_conf.share=$share"
+  row "${name}_two_stage_$share" "$methods/two_stage" "$@" --phase target \
     --set "target.init=exp/${name}_source_only" "target.data_conf.share=$share"
 done
 python -m sertl.bin.adaptation "${experiments[@]}" --out "exp/${name}_table.md"
