@@ -3,11 +3,15 @@
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from sertl.nn.pooling import frame_mask
 
 
 class BiLSTM(nn.Module):
     """One layer; the backward direction starts at the last real frame.
+
+    Not a packed sequence, as is usual: training with one takes six times as long on a CPU. Each
+    direction reads padded frames, the backward one with the real ones in reverse order.
 
     Args:
         input_size: D.
@@ -17,10 +21,17 @@ class BiLSTM(nn.Module):
     def __init__(self, input_size: int, hidden: int):
         super().__init__()
         self.output_size = 2 * hidden
-        self.lstm = nn.LSTM(input_size, hidden, batch_first=True, bidirectional=True)
+        self.ahead = nn.LSTM(input_size, hidden, batch_first=True)
+        self.back = nn.LSTM(input_size, hidden, batch_first=True)
 
     def forward(self, feats: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """feats (B, T, D), lens (B,) -> (B, T, 2H), zero at padding."""
-        packed = pack_padded_sequence(feats, lens.cpu(), batch_first=True, enforce_sorted=False)
-        out, _ = self.lstm(packed)
-        return pad_packed_sequence(out, batch_first=True, total_length=feats.shape[1])[0]
+        frames = torch.arange(feats.shape[1], device=feats.device)
+        real = frame_mask(lens, feats.shape[1])  # (B, T)
+        order = torch.where(real, lens[:, None] - 1 - frames, frames)[:, :, None]
+        padding = ~real[:, :, None]
+        feats = feats.masked_fill(padding, 0.0)
+        ahead, _ = self.ahead(feats)
+        back, _ = self.back(feats.gather(1, order.expand_as(feats)))
+        both = torch.cat([ahead, back.gather(1, order.expand_as(back))], dim=2)
+        return both.masked_fill(padding, 0.0)

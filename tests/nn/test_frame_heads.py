@@ -5,6 +5,8 @@ import math
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sertl.nn.bilstm import BiLSTM
 from sertl.nn.frame_heads import FrameHeads, frame_cross_entropy
@@ -63,3 +65,14 @@ def test_bilstm_never_sees_the_padding():
         padded[0, :3], padded[1, :7] = feats[0, :3], feats[1]
         torch.testing.assert_close(lstm(padded, lens), expected)
     assert lstm.output_size == 6
+
+
+def test_bilstm_equals_torchs_on_a_packed_sequence():
+    torch.manual_seed(0)
+    ours, theirs = BiLSTM(4, 3), nn.LSTM(4, 3, batch_first=True, bidirectional=True)
+    back = {f"{name}_reverse": value for name, value in ours.back.state_dict().items()}
+    theirs.load_state_dict(ours.ahead.state_dict() | back)
+    feats, lens = torch.randn(3, 9, 4), torch.tensor([3, 9, 1])
+    packed = pack_padded_sequence(feats, lens, batch_first=True, enforce_sorted=False)
+    expected, _ = pad_packed_sequence(theirs(packed)[0], batch_first=True)
+    torch.testing.assert_close(ours(feats, lens), expected)
