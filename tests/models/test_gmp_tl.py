@@ -196,8 +196,9 @@ def test_teacher_loss_is_the_weighted_sum(make):
     assert plain.needs == ("emo",) and set(plain.predict(batch)) == {"emo"}
 
 
-def test_data_without_genders_drop_the_task_and_say_so(caplog):
-    spec = replace(SPEC, genders=())
+@pytest.mark.parametrize("genders", [(), (1,)])
+def test_data_without_two_genders_drop_the_task_and_say_so(genders, caplog):
+    spec = replace(SPEC, genders=genders)
     model = build_model("gmp_tl", spec, None, {"gender_weight": 0.3})
     assert model.gender is None and model.needs == ("emo",) and model.gender_weight == 0.0
     assert "task gender is left out" in caplog.text

@@ -123,6 +123,12 @@ def test_label_sets_has_a_row_for_each_pair(table):
     assert calls[-1]["settings"] == ["pseudo_labels.layers=[3]", "pseudo_labels.clusters=[16]"]
 
 
+def test_label_sets_takes_the_teacher_of_the_ablation(table):
+    table("gmp_tl.sh", "g", "1 3", "8 16")
+    _, calls = table("label_sets.sh", "g", "1 3", "8 16")
+    assert not any("teacher" in c["made"] for c in calls if "layer" in c["tag"])
+
+
 def test_only_finished_parts_are_shared(tmp_path):
     for fold, state in ((1, "done"), (2, "running")):
         folder = tmp_path / f"exp/a/seed1/fold{fold}/teacher"

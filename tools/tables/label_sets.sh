@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Which layer and how many clusters make good frame pseudo-labels: GMP-TL with one label set, for each
 # layer and number of clusters, and the quality of the labels beside the final UA. Writes
-# exp/<name>_label_sets.md and .png. The teacher is trained once. Interrupted, it goes on where it was.
+# exp/<name>_label_sets.md and .png. The teacher is trained once, or is that of gmp_tl.sh with the same
+# name. Interrupted, it goes on where it was.
 #
 # Usage, in a recipe's folder:
 #   ../../tools/tables/label_sets.sh NAME LAYERS CLUSTERS [options of run.sh, but --tag, --method]
@@ -23,6 +24,7 @@ read -r -a clusters <<< "$3"
 shift 3
 
 first=${name}_layer${layers[0]}_k${clusters[0]}
+share "${name}_gender" "$first" teacher
 for layer in "${layers[@]}"; do
   for k in "${clusters[@]}"; do
     tag=${name}_layer${layer}_k$k
