@@ -21,13 +21,17 @@ from sertl.errors import SertlError
 
 TWO_BYTE_AUTO = 3  # 16 bits between the smallest and largest value of a matrix; half of float32
 
+# Start and elements of a vector of int32. kaldiio handles one element at a time, which takes 20
+# times as long; training on frame labels reads them anew for each batch.
+INTEGERS = b"\0B\4"
+INTEGER = np.dtype([("bytes", "i1"), ("value", "<i4")])
 # First bytes, layout of the sizes after them, bytes per element. Nothing else is read: kaldiio
 # would also unpickle, and run a path that is a pipe.
 FORMATS = (
     (b"\0BCM2 ", struct.Struct("<8xii"), 2),
     (b"\0BFM ", struct.Struct("<xixi"), 4),
     (b"\0BFV ", struct.Struct("<xi"), 4),
-    (b"\0B\4", struct.Struct("<i"), 5),
+    (INTEGERS, struct.Struct("<i"), INTEGER.itemsize),
 )
 LONGEST_HEADER = 22
 
@@ -77,6 +81,11 @@ class ArkWriter:
             raise SertlError(f"{self.ark}: '{utt}' has {count} values that are NaN or infinite")
         self._stream.write(f"{utt} ".encode())
         self._places[utt] = f"{self.ark}:{self._stream.tell()}"
+        if array.dtype == np.int32:
+            integers = np.empty(len(array), INTEGER)
+            integers["bytes"], integers["value"] = array.itemsize, array
+            self._stream.write(INTEGERS + struct.pack("<i", len(array)) + integers.tobytes())
+            return
         method = TWO_BYTE_AUTO if self.compress and array.ndim == 2 else None
         kaldiio.matio.write_array(self._stream, array, compression_method=method)
 
@@ -143,6 +152,8 @@ def read_array(spec: str, utt: str) -> np.ndarray:
             f"{path}: at offset {offset} there is no array of utterance '{utt}'; the ark and its "
             "scp are not from the same run, or it holds another format: run its stage again"
         )
+    if data.startswith(INTEGERS):
+        return np.frombuffer(data, INTEGER, offset=len(INTEGERS) + 4)["value"].astype(np.int32)
     array = kaldiio.matio.read_kaldi(BytesIO(data))
     return array if array.flags.writeable else array.copy()
 

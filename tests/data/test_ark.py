@@ -49,6 +49,14 @@ def test_kaldiio_reads_the_same(tmp_path, arrays):
         np.testing.assert_array_equal(array, arrays[utt])
 
 
+def test_int32_is_written_as_kaldiio_does(tmp_path, arrays):
+    own = {"s-2": arrays["s-2"]}
+    scp = write(tmp_path / "f", own)
+    kaldiio.save_ark(str(tmp_path / "theirs.ark"), own, scp=str(tmp_path / "theirs.scp"))
+    assert (tmp_path / "f.ark").read_bytes() == (tmp_path / "theirs.ark").read_bytes()
+    assert read_array(scp["s-2"], "s-2").tolist() == own["s-2"].tolist()
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
