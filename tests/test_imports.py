@@ -16,7 +16,7 @@ LAYERS = [
     {"upstream", "cluster", "nn"},
     {"models"},
     {"train"},
-    {"predictor", "doctor"},
+    {"doctor"},
     {"bin"},
 ]
 ONLY_IN = {"s3prl": "sertl/upstream/", "kaldiio": "sertl/data/ark.py"}
