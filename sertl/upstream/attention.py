@@ -13,7 +13,7 @@ def prepare_attention(
     """Choose the attention for an input.
 
     The fused one saves memory everywhere, and time but in one place: on a CPU, in bf16, its
-    backward pass takes three times as long as that of plain products.
+    backward pass takes longer than that of plain products.
 
     Args:
         config: The blocks' own, in which the choice is set.
