@@ -20,7 +20,7 @@ def iemocap(recipe):
     subprocess.run(
         [sys.executable, "local/make_synthetic.py", "downloads/synthetic"]
         + ["--turns-per-session", "24"],
-        cwd=run.folder, env=recipe_env(), check=True, capture_output=True, timeout=120,
+        cwd=run.folder, env=recipe_env(), check=True, capture_output=True, timeout=600,
     )  # fmt: skip
     corpus = ("--corpus-dir", "downloads/synthetic")
     corpus += ("--corpus-conf", "downloads/synthetic/corpus.yaml")

@@ -31,7 +31,7 @@ def call(tmp_path):
 
     def run(*args):
         return subprocess.run(
-            ["bash", str(script), *args], capture_output=True, text=True, cwd=tmp_path, timeout=20
+            ["bash", str(script), *args], capture_output=True, text=True, cwd=tmp_path, timeout=600
         )
 
     return run
@@ -91,7 +91,7 @@ def test_a_failing_job_fails_the_pool(tmp_path):
     script = f""". {ROOT}/tools/log.sh; . {ROOT}/tools/jobs.sh; set -euo pipefail
 for i in 1 2 3; do jobs_start 2 {tmp_path}/$i.log bash -c "echo job $i; exit $((i == 2))"; done
 jobs_wait pool; echo reached"""
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     assert "reached" not in done.stdout
     assert "pool: 1 job(s) failed" in done.stderr and "job 2" in done.stderr

@@ -40,7 +40,7 @@ def test_two_processes_equal_one(tmp_path, batch):
     double = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     double += ["--nproc-per-node", "2", str(script), str(tmp_path / "two")]
     for command in (single, double):
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-2000:]
     one, two = (checkpoint.load(tmp_path / d / "last.pt") for d in ("one", "two"))
     for name, tensor in one["model"].items():

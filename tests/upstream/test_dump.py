@@ -314,7 +314,7 @@ def test_command_with_two_workers_names_bad_audio(data, ckpts, tmp_path):
          tmp_path / "out", "--upstream", "whisper_tiny_en", "--conf-dir", ROOT / "conf",
          "--ckpt", ckpts[0], "--set", f"num_layers={LAYERS}", "hidden_size=32",
          "--layers", "0 2", "--nj", "2"],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 1
     assert "s1-u11" in done.stderr and "clip 11.wav" in done.stderr
