@@ -4,7 +4,7 @@
 import torch
 from transformers import PretrainedConfig
 
-LONGEST = 500  # frames; of longer clips the scores would need more memory than all other states
+LONGEST = 300  # frames, 6 s: the scores, kept for the backward pass, grow with the square of it
 
 
 def prepare_attention(
