@@ -21,8 +21,8 @@ from sertl.errors import SertlError
 
 TWO_BYTE_AUTO = 3  # 16 bits between the smallest and largest value of a matrix; half of float32
 
-# Start and elements of a vector of int32. kaldiio handles one element at a time, which takes 20
-# times as long; training on frame labels reads them anew for each batch.
+# Start and elements of a vector of int32. kaldiio handles one element at a time, which is slow;
+# training on frame labels reads them anew for each batch.
 INTEGERS = b"\0B\4"
 INTEGER = np.dtype([("bytes", "i1"), ("value", "<i4")])
 # First bytes, layout of the sizes after them, bytes per element. Nothing else is read: kaldiio

@@ -10,8 +10,8 @@ from sertl.nn.pooling import frame_mask
 class BiLSTM(nn.Module):
     """One layer; the backward direction starts at the last real frame.
 
-    Not a packed sequence, as is usual: training with one takes six times as long on a CPU. Each
-    direction reads padded frames, the backward one with the real ones in reverse order.
+    Not a packed sequence, as is usual: its backward pass is slow on a CPU. Each direction reads
+    padded frames, the backward one with the real ones in reverse order.
 
     Args:
         input_size: D.

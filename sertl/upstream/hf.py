@@ -17,7 +17,6 @@ from torch import nn
 from transformers import HubertModel, Wav2Vec2Model
 
 from sertl.errors import SertlError
-from sertl.upstream.attention import prepare_attention
 from sertl.upstream.base import set_dropout
 from sertl.upstream.blocks import hf_block
 from sertl.upstream.native import STRIDE, FrameUpstream
@@ -62,7 +61,9 @@ class HFUpstream(FrameUpstream):
 
     def transform(self, x, padding, layers):
         encoder, stable = self.model.encoder, self.model.config.do_stable_layer_norm
-        attended = prepare_attention(self.model.config, x, padding)
+        attended = None
+        if padding is not None:
+            attended = ~padding[:, None, None, :].expand(-1, 1, x.shape[1], -1)  # (B, 1, T, T)
         x = x + encoder.pos_conv_embed(x)
         if not stable:
             x = encoder.layer_norm(x)

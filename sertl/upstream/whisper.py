@@ -27,7 +27,6 @@ from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sertl.errors import SertlError
-from sertl.upstream.attention import prepare_attention
 from sertl.upstream.base import Upstream, in_float32, set_dropout
 from sertl.upstream.blocks import fairseq_block
 from sertl.upstream.logmel import HOP, MIN_SAMPLES, LogMel
@@ -76,12 +75,12 @@ class WhisperUpstream(Upstream):
         x = x + self.encoder.embed_positions.weight[: x.shape[1]].detach()
         padding = None
         if not self.pad_to_30s and min(frames) < x.shape[1]:
-            padding = frame_padding(frames, x.device)  # (W, T)
-        attended = prepare_attention(self.encoder.config, x, padding)
+            keep = ~frame_padding(frames, x.device)[:, None, None, :]
+            padding = keep.expand(-1, 1, x.shape[1], -1)  # (W, 1, T, T), True is attended to
         states = {}
         for i in range(max(layers) + 1):
             if i > 0:
-                x = self.run(self.encoder.layers[i - 1], x, attended)
+                x = self.run(self.encoder.layers[i - 1], x, padding)
             if i == self.num_layers - 1:
                 x = self.encoder.layer_norm(x)
             if i in layers:
@@ -163,6 +162,7 @@ def load_encoder(folder: str | Path) -> WhisperEncoder:
             "expected 'whisper'"
         )
     config = WhisperConfig(**config)
+    config._attn_implementation = "sdpa"
     with torch.device("meta"):  # nothing is initialised at random: every tensor must be loaded
         encoder = WhisperEncoder(config)
     try:

@@ -2,12 +2,11 @@
 """Seconds per update, peak memory and checkpoint size of parts inside a frozen encoder.
 
 LoRA (rank 8; queries, keys, values), adapters (64) and all four parts of `peft`, against full
-fine-tuning (also with the fused attention, which sertl leaves aside on a CPU), against a frozen
-encoder with a head, and against the peft library's LoRA on the same encoder: HuBERT-base of Hugging
-Face with random weights. Each row in a fresh process, in turn, several rounds; ratios are of the
-medians. Memory is the GPU's, where there is one, else that of the process, whose Python and
-libraries take some 0.6 GiB. The first update of a process, which allocates, is not counted. Nothing
-is downloaded.
+fine-tuning, against a frozen encoder with a head, and against the peft library's LoRA on the same
+encoder: HuBERT-base of Hugging Face with random weights. Each row in a fresh process, in turn,
+several rounds; ratios are of the medians. Memory is the GPU's, where there is one, else that of the
+process, whose Python and libraries take some 0.6 GiB. The first update of a process, which
+allocates, is not counted. Nothing is downloaded.
 
     python tools/bench/bench_peft.py --blocks 2 --batch 2 --micro-batch 2 --rounds 1
 """
@@ -18,18 +17,16 @@ from machine import print_machine, print_table, summary
 from update_rows import describe, measure_rows, options, parse
 
 FIRST = "full"  # the row that ratios refer to
-ROWS = [FIRST, "full, fused attention", "frozen", "lora", "lora, peft", "adapter", "all parts"]
+ROWS = [FIRST, "frozen", "lora", "lora, peft", "adapter", "all parts"]
 
 
 def main() -> None:
     parser = options(__doc__, blocks=12, size=768, batch=8, micro_batch=8, seconds=4.0)
     parser.add_argument("--bf16", action="store_true", help="autocast")
     parser.add_argument("--grad-checkpoint", action="store_true", help="recompute the blocks")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="default: all")
     args = parse(parser)
     print_machine()
-    rows = list(dict.fromkeys([FIRST, *args.rows]))
-    found = measure_rows("peft_steps.py", {row: {"row": row} for row in rows}, args)
+    found = measure_rows("peft_steps.py", {row: {"row": row} for row in ROWS}, args)
     print(describe(args, [*found.values()], "bf16 autocast" if args.bf16 else "float32"))
     first = median(found[FIRST].seconds)
     print_table(

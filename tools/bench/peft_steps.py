@@ -13,7 +13,6 @@ import worker
 from torch import nn
 from transformers import HubertConfig, HubertModel
 
-from sertl.upstream import attention
 from sertl.upstream.hf import HFUpstream
 from sertl.upstream.tuning import tune
 
@@ -22,7 +21,6 @@ LORA = {"rank": 8, "alpha": 8, "targets": ["q", "k", "v"]}
 ADAPTER = {"width": 64, "place": "block"}
 PARTS = {
     "full": {},
-    "full, fused attention": {},
     "frozen": {},
     "lora": {"lora": LORA},
     "adapter": {"adapter": ADAPTER},
@@ -54,7 +52,7 @@ class Sertl(nn.Module):
     def __init__(self, encoder: HubertModel, row: str, recompute: bool):
         super().__init__()
         self.encoder = HFUpstream(encoder, True, "float32", 0.0)
-        conf = {"tune": "all" if row.startswith("full") else "none", "parts": PARTS[row]}
+        conf = {"tune": "all" if row == "full" else "none", "parts": PARTS[row]}
         tune(self.encoder, {**conf, "grad_checkpoint": recompute}, [self.encoder.num_layers - 1])
 
     def forward(self, wavs: torch.Tensor) -> torch.Tensor:
@@ -86,8 +84,6 @@ def main() -> None:
     args = worker.start(__doc__)
     device = worker.device()
     base = hubert(args["blocks"], args["size"])
-    if args["row"].endswith("fused attention"):
-        attention.LONGEST = 0
     if args["row"] == "lora, peft":
         encoder = Peft(base, args["grad_checkpoint"])
     else:
