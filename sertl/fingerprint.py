@@ -75,14 +75,24 @@ def begin(folder: str | os.PathLike, inputs: dict, redo: bool = False) -> Progre
         SertlError: If folder was made from other inputs, naming each difference.
     """
     folder = Path(folder)
-    inputs = json.loads(json.dumps(inputs))  # what will be read back: tuples become lists
-    record = read_fingerprint(folder)
-    if record is not None and redo:
-        shutil.rmtree(folder)
-        record = None
-    if record is None:
+    if redo and (folder / FILE).is_file():
+        _clear(folder)
+    found = progress(folder, inputs)
+    if found is Progress.FRESH:
         write_json(folder / FILE, {"state": Progress.RESUME.value, "inputs": inputs})
+    return found
+
+
+def progress(folder: str | os.PathLike, inputs: dict) -> Progress:
+    """Say how far work in folder on inputs came, as begin, but claim nothing.
+
+    Raises:
+        SertlError: If folder was made from other inputs, naming each difference.
+    """
+    record = read_fingerprint(folder)
+    if record is None:
         return Progress.FRESH
+    inputs = json.loads(json.dumps(inputs))  # what will be read back: tuples become lists
     if record["inputs"] != inputs:
         lines = "\n".join(f"  {line}" for line in differences(record["inputs"], inputs))
         raise SertlError(
@@ -90,6 +100,17 @@ def begin(folder: str | os.PathLike, inputs: dict, redo: bool = False) -> Progre
             "Use --redo to delete it and start again, or another output folder (--tag)."
         )
     return Progress(record["state"])
+
+
+def _clear(folder: Path) -> None:
+    """Delete what is in folder, its record last: half of it must not pass for done, nor fresh."""
+    write_json(folder / FILE, {"state": Progress.RESUME.value, "inputs": {"deleting": "stopped"}})
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != FILE:
+            entry.unlink()
+    (folder / FILE).unlink()
 
 
 def finish(folder: str | os.PathLike) -> None:

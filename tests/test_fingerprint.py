@@ -31,6 +31,32 @@ def test_other_inputs_are_named_and_redo_deletes(tmp_path):
     assert not (out / "old").exists()
 
 
+def test_a_redo_that_was_stopped_passes_neither_for_done_nor_for_fresh(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    fingerprint.begin(out, {"lr": 0.1})
+    (out / "last.pt").write_text("old")
+    (out / "tb").mkdir()
+    fingerprint.finish(out)
+    with monkeypatch.context() as m:
+        m.setattr(fingerprint.shutil, "rmtree", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fingerprint.begin(out, {"lr": 0.1}, redo=True)
+    assert (out / "tb").is_dir()
+    with pytest.raises(SertlError, match="deleting: stopped"):
+        fingerprint.begin(out, {"lr": 0.1})
+    assert fingerprint.begin(out, {"lr": 0.1}, redo=True) is Progress.FRESH
+    assert [p.name for p in out.iterdir()] == ["fingerprint.json"]
+
+
+def test_progress_claims_nothing(tmp_path):
+    out = tmp_path / "out"
+    assert fingerprint.progress(out, {"a": 1}) is Progress.FRESH and not out.exists()
+    fingerprint.begin(out, {"a": 1})
+    assert fingerprint.progress(out, {"a": 1}) is Progress.RESUME
+    with pytest.raises(SertlError, match="a: 1 -> 2"):
+        fingerprint.progress(out, {"a": 2})
+
+
 def test_missing_work_names_the_stage(tmp_path):
     with pytest.raises(SertlError, match="run stage 3 first"):
         fingerprint.require_done(tmp_path / "none", "stage 3")

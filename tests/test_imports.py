@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Low to high; a module imports from its own layer or a lower one.
 LAYERS = [
-    {"errors", "log", "seed", "atomic", "fingerprint", "cli", "provenance", "config"},
+    {"errors", "log", "seed", "atomic", "fingerprint", "cli", "provenance", "config", "lock"},
     {"data"},
     {"score"},
     {"upstream", "cluster", "nn"},

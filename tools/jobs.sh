@@ -3,10 +3,18 @@
 # Sourced: run commands side by side, at most $1 at a time.
 #   jobs_start LIMIT LOGFILE COMMAND…   waits for a free place, then starts COMMAND in the background
 #   jobs_wait                           waits for all; fails if any failed, showing the end of its log
+# Bash starts background jobs deaf to Ctrl-C; so while there are any, a signal to the script ends them.
 # Needs log and die (log.sh).
 
 declare -A _job_log=()
 _jobs_failed=0
+
+_jobs_stop() { # STATUS
+  trap - INT TERM
+  kill -TERM "${!_job_log[@]}" 2> /dev/null || true
+  log "stopped; the same command goes on"
+  exit "$1"
+}
 
 _job_end() { # PID STATUS
   if (( $2 != 0 )); then
@@ -36,6 +44,9 @@ _jobs_wait_one() {
 jobs_start() {
   local limit=$1 logfile=$2
   shift 2
+  (( limit >= 1 )) || die "a limit of $limit jobs side by side (--nj) starts none"
+  trap '_jobs_stop 130' INT
+  trap '_jobs_stop 143' TERM
   while (( ${#_job_log[@]} >= limit )); do _jobs_wait_one; done
   (( _jobs_failed == 0 )) || return 0 # jobs_wait reports it; start nothing more
   mkdir -p "$(dirname "$logfile")"
@@ -45,6 +56,7 @@ jobs_start() {
 
 jobs_wait() {
   while (( ${#_job_log[@]} > 0 )); do _jobs_wait_one; done
+  trap - INT TERM
   local failed=$_jobs_failed
   _jobs_failed=0
   (( failed == 0 )) || die "$1: $failed job(s) failed"

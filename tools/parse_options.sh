@@ -5,10 +5,12 @@
 # script: name=default  # meaning. A bare whole number (nj=2, not "2") takes only whole numbers; true
 # or false makes a switch (--redo) that also takes true or false; an array (set=()) takes every word
 # up to the next option and may be repeated. Values are assigned as text and never evaluated.
-# --help prints the comment block at the top of the script, then the options. Needs die (log.sh).
+# --help prints the comment block at the top of the script, then the options. Needs die (log.sh), and
+# $script: the script's path, which $0 is no more where the script has changed its folder.
 
+# shellcheck disable=SC2154 # script: set by who sources this
 _options_help() {
-  sed -n '2,/^[^#]/{/^# Copyright/d;s/^# \{0,1\}//p}' "$0"
+  sed -n '2,/^[^#]/{/^# Copyright/d;s/^# \{0,1\}//p}' "$script"
   _options_block | while IFS= read -r _line; do
     _name=${_line%%=*}
     declare -n _value=$_name
@@ -17,8 +19,9 @@ _options_help() {
   done
 }
 
+# shellcheck disable=SC2154
 _options_block() {
-  sed -n '/^# options$/,/^# end of options$/{/^[a-z_]*=/p}' "$0"
+  sed -n '/^# options$/,/^# end of options$/{/^[a-z_]*=/p}' "$script"
 }
 
 _option_nearest() { # NAME: " (did you mean --x?)" or nothing

@@ -10,6 +10,7 @@
 # (then --redo, or another --tag). Options:
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 set -euo pipefail
+script=$(realpath "$0")
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ../../path.sh
 
@@ -18,9 +19,9 @@ stage=0              # first stage
 stop_stage=9         # last stage
 corpus_dir=""        # root of the corpus; empty: local/download.sh gets it, where there is one
 upstream=wavlm_base_plus # encoder: a file in conf/upstream, without .yaml
+ckpt=""              # the upstream's weights: a file or a Hugging Face folder; empty: what its conf says
 unlabelled=""        # speech for a method's phase pretrain: data directories, and fold: its training set
 init_adapter=""      # --method wap: experiment, or phase folder, whose trained adapter it starts from
-ckpt=""              # its weights: a file or a Hugging Face folder; empty: what its conf says
 method=probe         # method: a file in conf/method, without .yaml
 policy=""            # label policy of conf/corpus.yaml; empty: the corpus's default
 protocol=""          # loso, loso10, superb, fixed, official; empty: the corpus's default
@@ -29,7 +30,7 @@ seed="1"             # one training each, e.g. "1 2 3"
 phase=""             # stage 6: only this phase of the method
 nj=2                 # processes side by side
 ngpu=0               # 0: CPU; 1: one GPU; more: torchrun with as many processes
-set=()               # key=value …: change any key of conf/train.yaml, the method or upstream.*
+set=()               # key=value …: change any key of conf/train.yaml, conf/pseudo_labels.yaml, the method or upstream.*
 tag=""               # name below exp/; empty: made of upstream, method and what was set
 token_type=char      # stage 2, where there is text: char, bpe or none
 corpus_conf=conf/corpus.yaml # labels, counts, folds of the corpus

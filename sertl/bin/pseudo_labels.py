@@ -7,8 +7,9 @@ Finished label sets are kept, an interrupted stage goes on with the next.
 import argparse
 
 from sertl.cli import run
+from sertl.lock import alone
 from sertl.train.experiment import load_experiment
-from sertl.train.label_stage import label_fold
+from sertl.train.label_stage import PHASE, label_fold
 from sertl.train.place import add_place, place_of
 
 
@@ -18,7 +19,9 @@ def main() -> None:
     )
     add_place(parser)
     args = parser.parse_args()
-    label_fold(load_experiment(args.exp), place_of(args), args.ngpu > 0, args.redo)
+    place = place_of(args)
+    with alone(place.folder / PHASE, wait=False):
+        label_fold(load_experiment(args.exp), place, args.ngpu > 0, args.redo)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,12 @@ torchrun --nproc-per-node 2 -m sertl.bin.train …
 """
 
 import argparse
+import os
+from contextlib import nullcontext
 
 from sertl.cli import run
 from sertl.errors import unknown_name
+from sertl.lock import alone
 from sertl.train import distributed
 from sertl.train.experiment import load_experiment
 from sertl.train.phase import train_phase
@@ -32,8 +35,11 @@ def main() -> None:
         if args.phase not in known:
             raise unknown_name("phase", args.phase, known)
         phases = {args.phase: known[args.phase]}
-    for phase in phases.values():
-        train_phase(conf, phase, place_of(args), args.ngpu > 0, args.redo)
+    place = place_of(args)
+    first = os.environ.get("RANK", "0") == "0"
+    for name, phase in phases.items():
+        with alone(place.folder / name, wait=False) if first else nullcontext():
+            train_phase(conf, phase, place, args.ngpu > 0, args.redo)
     distributed.close()
 
 

@@ -57,8 +57,9 @@ class Codebook:
 
 
 def save_codebook(folder: str | os.PathLike, codebook: Codebook) -> None:
-    """Write centroids.npy and codebook.json."""
+    """Write centroids.npy and codebook.json, which is there only beside its own centroids."""
     folder = Path(folder)
+    (folder / "codebook.json").unlink(missing_ok=True)
     with replacing(folder / "centroids.npy") as temporary, open(temporary, "wb") as stream:
         np.save(stream, codebook.centroids.astype(np.float32), allow_pickle=False)
     write_json(folder / "codebook.json", codebook.info)
@@ -78,4 +79,9 @@ def load_codebook(folder: str | os.PathLike) -> Codebook:
         raise SertlError(f"{error.filename}: no codebook there; run learn_kmeans first") from error
     except (ValueError, EOFError) as error:
         raise SertlError(f"{folder}: damaged codebook ({error}); learn it anew") from error
+    if centroids.shape != (info["clusters"], info["size"]):
+        raise SertlError(
+            f"{folder}: damaged codebook (centroids of shape {centroids.shape}, not "
+            f"{(info['clusters'], info['size'])}); learn it anew"
+        )
     return Codebook(centroids, info)

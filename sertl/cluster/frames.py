@@ -23,7 +23,8 @@ class Frames:
         size: D.
 
     Raises:
-        SertlError: No utterance, one that the scp lacks, or matrices of different D.
+        SertlError: No utterance, one that the scp lacks, something else than matrices, or
+            matrices of different D.
     """
 
     def __init__(
@@ -41,7 +42,10 @@ class Frames:
                 f"{scp} lacks {len(missing)} of {len(self.utts)} utterances, e.g. {missing[:3]}; "
                 "extract their features first"
             )
-        self.size = read_array(self._specs[self.utts[0]], self.utts[0]).shape[1]
+        first = read_array(self._specs[self.utts[0]], self.utts[0])
+        if first.ndim != 2:
+            raise SertlError(f"{scp}: {self.utts[0]} is of shape {first.shape}, expected a matrix")
+        self.size = first.shape[1]
         self.num_frames: dict[str, int] = {}
         if num_frames is None:
             num_frames = {utt: len(self.read(utt)) for utt in self.utts}

@@ -2,7 +2,7 @@
 """Mini-batch k-means on frames that need not fit into memory."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -54,8 +54,9 @@ def learn(
         each block.
 
     Raises:
-        SertlError: If there are fewer frames than clusters.
+        SertlError: A number below 1, or fewer frames than clusters.
     """
+    check_counts(clusters=clusters, batch_frames=batch_frames, restarts=restarts, passes=passes)
     if frames.total < clusters:
         raise SertlError(f"{frames.scp}: {frames.total} frames cannot make {clusters} clusters")
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
@@ -78,7 +79,7 @@ def learn(
         random_state=int(rng.integers(2**31)),
     )
     inertias, best, idle = [first], first, 0
-    for _ in range(passes):
+    for number in range(passes):
         for block in frames.blocks(max(BLOCK_FRAMES, batch_frames), rng):
             # Cut evenly: the first batch must hold at least K frames, and none be a mere rest.
             for batch in np.array_split(block, max(1, len(block) // batch_frames)):
@@ -86,9 +87,20 @@ def learn(
             inertias.append(inertia(model.cluster_centers_))
             idle = idle + 1 if inertias[-1] > best * (1 - BETTER) else 0
             best = min(best, inertias[-1])
-            if idle == PATIENCE:
+            if idle >= PATIENCE and number > 0:  # every frame was seen at least once
                 return model.cluster_centers_, inertias
     return model.cluster_centers_, inertias
+
+
+def check_counts(**counts: object) -> None:
+    """Refuse what is not a whole number of at least 1.
+
+    Raises:
+        SertlError: Naming it.
+    """
+    for name, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise SertlError(f"{name}: {value!r} is not a whole number of at least 1")
 
 
 def learn_codebook(
@@ -115,7 +127,8 @@ def learn_codebook(
     """
     groups = [frames]
     if genders is not None:
-        groups = split_by_gender(frames, clusters, genders)
+        ids = split_by_gender(frames.utts, clusters, genders)
+        groups = [Frames(frames.scp, own, frames.num_frames) for own in ids]
     centroids, histories = zip(
         *(
             learn(
@@ -162,23 +175,24 @@ def learn_codebook(
 
 
 def split_by_gender(
-    frames: Frames, clusters: int, genders: Mapping[str, str | None]
-) -> list[Frames]:
-    """Frames of the female and of the male utterances, in this order.
+    utts: Iterable[str], clusters: int, genders: Mapping[str, str | None]
+) -> list[list[str]]:
+    """The female and the male utterances, in this order.
 
     Raises:
         SertlError: An odd number of clusters, an unknown gender, or no utterance of one.
     """
+    utts = list(utts)
     if clusters % 2:
         raise SertlError(f"clusters per gender need an even number, got {clusters}")
-    unknown = [utt for utt in frames.utts if genders[utt] is None]
+    unknown = [utt for utt in utts if genders[utt] is None]
     if unknown:
         raise SertlError(
             f"clusters per gender: {len(unknown)} training utterances have no gender, e.g. "
             f"{unknown[0]}; give spk2gender, or set pseudo_labels.per_gender=false"
         )
-    ids = {g: [utt for utt in frames.utts if genders[utt] == g] for g in GENDERS}
-    missing = [g for g in GENDERS if not ids[g]]
+    groups = [[utt for utt in utts if genders[utt] == g] for g in GENDERS]
+    missing = [g for g, group in zip(GENDERS, groups, strict=True) if not group]
     if missing:
         raise SertlError(f"clusters per gender: no training utterance is of gender {missing}")
-    return [Frames(frames.scp, ids[g], frames.num_frames) for g in GENDERS]
+    return groups

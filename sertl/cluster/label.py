@@ -11,6 +11,7 @@ from sertl.cluster.assign import Nearest, label_utterances
 from sertl.cluster.codebook import Codebook
 from sertl.cluster.frames import Frames
 from sertl.data.ark import ArkWriter
+from sertl.errors import SertlError
 
 
 def dump_labels(
@@ -28,7 +29,16 @@ def dump_labels(
         prefix: E.g. `…/labels`.
         genders: For a codebook per gender; an utterance of unknown gender may get any centroid.
         device: Where distances are computed.
+
+    Raises:
+        SertlError: If the frames have other dimensions than the centroids.
     """
+    size = codebook.centroids.shape[1]
+    if frames.size != size:
+        raise SertlError(
+            f"{frames.scp}: frames have {frames.size} dimensions, the codebook's centroids {size}; "
+            "it was learned from other features"
+        )
     groups: dict[tuple[int, int], list[str]] = {}
     for utt in frames.utts:
         part = codebook.part(genders[utt] if genders else None)

@@ -21,13 +21,13 @@ from sertl.atomic import write_bytes, write_text
 from sertl.cluster import insight
 from sertl.cluster.codebook import Codebook, load_codebook, save_codebook
 from sertl.cluster.frames import Frames
-from sertl.cluster.kmeans import learn_codebook
+from sertl.cluster.kmeans import check_counts, learn_codebook, split_by_gender
 from sertl.cluster.label import dump_labels
 from sertl.cluster.quality import measure
-from sertl.data.ark import read_array, read_scp
+from sertl.data.ark import read_array
 from sertl.data.audio import SAMPLE_RATE
 from sertl.data.datadir import DataDir, Utterance, read_table
-from sertl.data.frame_labels import LabelSet
+from sertl.data.frame_labels import LabelSet, specs_of_labels
 from sertl.errors import SertlError
 from sertl.seed import derive_seed
 
@@ -69,8 +69,31 @@ def choose_sets(
     return [LabelSet(layer, number) for layer in layers for number in kept]
 
 
+def check_settings(conf: dict, learned_on: dict[str, Utterance]) -> None:
+    """Refuse what would stop the clustering later on.
+
+    Args:
+        conf: A complete `pseudo_labels` (conf/pseudo_labels.yaml).
+        learned_on: Utterances to cluster.
+
+    Raises:
+        SertlError: Naming the setting.
+    """
+    clusters = conf["clusters"]
+    if not isinstance(clusters, list) or not clusters:
+        raise SertlError(f"pseudo_labels.clusters must be a list of numbers, got {clusters!r}")
+    for number in clusters:
+        check_counts(**{"pseudo_labels.clusters": number})
+    for key in ("min_frames", "batch_frames", "restarts", "passes"):
+        check_counts(**{f"pseudo_labels.{key}": conf[key]})
+    if conf["per_gender"]:
+        for number in clusters:
+            split_by_gender(learned_on, number, {u.utt: u.gender for u in learned_on.values()})
+
+
 def make_labels(
     conf: dict,
+    sets: Iterable[LabelSet],
     feats: Path,
     learned_on: dict[str, Utterance],
     labelled: dict[str, Utterance],
@@ -82,6 +105,7 @@ def make_labels(
 
     Args:
         conf: A complete `pseudo_labels` (conf/pseudo_labels.yaml).
+        sets: From choose_sets.
         feats: Dump with layer<l>/feats.scp and utt2num_frames.
         learned_on: Utterances to cluster.
         labelled: Utterances to label, those among them.
@@ -92,11 +116,10 @@ def make_labels(
     Returns:
         The codebooks, by layer and then K.
     """
-    num_frames = {utt: int(n) for utt, n in read_table(feats / "utt2num_frames").items()}
-    total = sum(num_frames[utt] for utt in learned_on)
+    num_frames = count_frames(feats)
     genders = {utt: u.gender for utt, u in labelled.items()} if conf["per_gender"] else None
     codebooks = {}
-    for label_set in choose_sets(conf["layers"], conf["clusters"], total, conf["min_frames"]):
+    for label_set in sets:
         folder, scp = out / label_set.name, feats / f"layer{label_set.layer}" / "feats.scp"
         inputs = {**asdict(label_set), "clustered": fingerprint.ids_hash(learned_on)}
         if fingerprint.begin(folder, inputs) is not fingerprint.Progress.DONE:
@@ -120,6 +143,11 @@ def make_labels(
     return codebooks
 
 
+def count_frames(feats: Path) -> dict[str, int]:
+    """Frames of each utterance of a dump."""
+    return {utt: int(n) for utt, n in read_table(feats / "utt2num_frames").items()}
+
+
 def write_insight(
     out: Path, codebooks: dict[LabelSet, Codebook], parts: dict[str, DataDir], stride: int
 ) -> dict[str, dict[str, dict]]:
@@ -136,7 +164,7 @@ def write_insight(
     shown = insight.examples(parts[part])
     qualities, timelines = {}, {}
     for label_set in sets:
-        scp = read_scp(out / label_set.name / "labels.scp")
+        scp = specs_of_labels(out / label_set.name)
         labels = {
             utt: read_array(scp[utt], utt) for data in parts.values() for utt in data.utts
         }  # (T,) int32 each: 4 bytes a frame

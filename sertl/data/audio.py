@@ -108,6 +108,7 @@ def _decode(path: str | os.PathLike) -> tuple[np.ndarray, int]:
     try:
         with open(path, "rb") as stream:
             promised, held = _promised_bytes(stream)
+            unfinished = _ogg_without_end(stream)
         with soundfile.SoundFile(path) as file:
             rate, frames = file.samplerate, file.frames
             samples = file.read(dtype="float32", always_2d=True)
@@ -125,12 +126,32 @@ def _decode(path: str | os.PathLike) -> tuple[np.ndarray, int]:
             f"{'bytes' if promised > held else 'samples'} of audio, the file holds "
             f"{held if promised > held else len(samples)}; copy it again"
         )
+    if unfinished:
+        raise BadAudio("truncated: Ogg without its last page; copy it again")
     if len(samples) == 0:
         raise BadAudio("holds a header but no samples")
     if not np.isfinite(samples).all():
         count = int((~np.isfinite(samples)).sum())
         raise BadAudio(f"{count} samples are NaN or infinite")
     return samples, rate
+
+
+def _ogg_without_end(stream: BinaryIO) -> bool:
+    """Whether the last page of an Ogg file is cut or not marked as such; libsndfile does not mind.
+
+    A page is OggS, a version, a byte of flags, 20 more bytes, the number of its segments, their
+    sizes, and the segments: at most 65,307 bytes (RFC 3533).
+    """
+    stream.seek(0)
+    if stream.read(4) != b"OggS":
+        return False
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - 65307))
+    tail = stream.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    if len(page) < 27 or not page[5] & 4:
+        return True
+    sizes = page[27 : 27 + page[26]]
+    return len(page) < 27 + page[26] + sum(sizes)
 
 
 def _reason(error: soundfile.SoundFileError) -> str:

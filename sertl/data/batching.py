@@ -15,6 +15,7 @@ def epoch_batches(
     seed: int,
     epoch: int,
     classes: Sequence[int] | None = None,
+    least: int = 1,
 ) -> list[list[int]]:
     """Cut a shuffled epoch into batches of utterances of similar length.
 
@@ -28,6 +29,7 @@ def epoch_batches(
         epoch: Number of the epoch.
         classes: Class index of each utterance for balanced sampling: N draws with replacement,
             every class equally often on average. Utterances with -1 are never drawn.
+        least: A last batch of fewer utterances is left out of the epoch.
 
     Returns:
         Lists of indices into lengths.
@@ -48,6 +50,7 @@ def epoch_batches(
         if bucket > 1:
             part = part[np.argsort(lengths[part], kind="stable")]
         batches += [part[i : i + batch_size].tolist() for i in range(0, len(part), batch_size)]
+    batches = [batch for batch in batches if len(batch) >= min(least, len(lengths))]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 

@@ -49,7 +49,7 @@ class FrameLabels:
         self.sets = [LabelSet(**s) for s in facts["label_sets"]]
         self.stride = facts["stride"]
         self.clustered = facts["seen_ids"]["clustering"]
-        self._scp = [read_scp(self.folder / s.name / "labels.scp") for s in self.sets]
+        self._scp = [specs_of_labels(self.folder / s.name) for s in self.sets]
 
     def check(self, utts: Sequence[str]) -> None:
         """Raise SertlError naming the utterances without labels."""
@@ -87,3 +87,9 @@ class FrameLabels:
                 "stage 5"
             )
         return np.stack(rows)
+
+
+def specs_of_labels(folder: Path) -> dict[str, str]:
+    """Utterance -> labels in labels.ark beside the scp: its folder may have been copied."""
+    scp, ark = read_scp(folder / "labels.scp"), folder / "labels.ark"
+    return {utt: f"{ark}:{spec.rpartition(':')[2]}" for utt, spec in scp.items()}

@@ -82,6 +82,7 @@ def memory() -> Iterator[Finding]:
     if limit.is_file() and limit.read_text().strip().isdigit():
         allowed = int(limit.read_text()) / 2**30
         used = int(limit.with_name("memory.current").read_text()) / 2**30
+        used -= _reclaimable_gib(limit.with_name("memory.stat"))
         available = min(available, allowed - used)
         text += f", {allowed:.1f} GiB allowed to this container"
     if available < MIN_MEMORY_GIB:
@@ -110,14 +111,22 @@ def shell() -> Iterator[Finding]:
     if program is None:
         yield Finding(PROBLEM, "bash", "not found; the recipes' run.sh need it")
         return
-    script = 'echo "$BASH_VERSION"; ((BASH_VERSINFO[0] >= 4))'
+    script = 'echo "$BASH_VERSION"; ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404))'
     done = subprocess.run([program, "-c", script], capture_output=True, text=True)
     version = done.stdout.strip()
     if done.returncode:
-        text = f"{version} in {program} is too old for run.sh, which needs 4 or later"
+        text = f"{version} in {program} is too old for run.sh, which needs 4.4 or later"
         yield Finding(PROBLEM, "bash", f"{text}; put a newer one first in PATH")
     else:
         yield Finding(OK, "bash", version)
+
+
+def _reclaimable_gib(stat: Path) -> float:
+    """Pages of files, which a container gives back when it needs them, in GiB."""
+    if not stat.is_file():
+        return 0.0
+    rows = dict(line.split() for line in stat.read_text().splitlines())
+    return int(rows.get("inactive_file", 0)) / 2**30
 
 
 def _proc_value(path: str, key: str) -> str | None:

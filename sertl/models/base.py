@@ -185,7 +185,7 @@ def model_class(name: str) -> type[SERModel]:
 
 
 def model_needs(name: str) -> tuple[str, ...]:
-    """Fields of Batch that a model reads by default; () for one that trains without labels."""
+    """Fields of Batch that a model can read; () for one that trains without labels."""
     return model_class(name).needs
 
 

@@ -28,6 +28,9 @@ LOSSES = ("ce", "am_softmax")
 class Model(SERModel):
     """Loss: (1 - gender_weight) * emotion + gender_weight * gender.
 
+    Each is a sum over the utterances that have the label, divided by all utterances, so that an
+    utterance has the same say whatever labels others in its batch lack.
+
     Args:
         spec: See base.Spec. Several hidden states are summed with learned weights.
         upstream: For input `wav`, else None.
@@ -108,14 +111,17 @@ class Model(SERModel):
             )
         else:
             emotion, weight = cross_entropy(outputs["emo"], batch.emo, self.class_weights)
-        loss, stats = (1.0 - self.gender_weight) * emotion, {"loss_emo": emotion.detach()}
+        count = float(len(batch))
+        emotion = emotion * (weight / count)
+        loss = (1.0 - self.gender_weight) * emotion
+        stats = {"weight": count, "loss_emo": emotion.detach()}
         if self.gender is not None:
-            gender, _ = cross_entropy(outputs["gender"], batch.gender)
+            gender, known = cross_entropy(outputs["gender"], batch.gender)
+            gender = gender * (known / count)
             loss = loss + self.gender_weight * gender
             right = (outputs["gender"].argmax(dim=1) == batch.gender).sum()
-            known = (batch.gender >= 0).sum().clamp_min(1)
-            stats |= {"loss_gender": gender.detach(), "gender_wa": right / known}
-        return loss, {**stats, "weight": weight}
+            stats |= {"loss_gender": gender.detach(), "gender_wa": right / known.clamp_min(1)}
+        return loss, stats
 
     def initialise(self, batches: Iterable) -> None:
         """Begin the warm-up of the margin, whatever the phase that the weights come from did."""

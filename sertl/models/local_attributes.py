@@ -195,7 +195,11 @@ class Model(SERModel):
         self.codebook.set(torch.from_numpy(centroids))
 
     def forward(self, batch) -> tuple[torch.Tensor, dict]:
-        """Loss and stats; their weight is the number of frames that count."""
+        """Loss and stats; their weight is the number of frames that count.
+
+        The mask loss is a mean over masked frames: of a batch that is cut, pieces with fewer
+        masked frames than others weigh as much for their length.
+        """
         frames, lens, valid = self.frames(batch)
         masked = self.draw_mask(batch, lens, frames.shape[1]) & valid
         raw, normed, labels = self.targets(frames, lens, valid)

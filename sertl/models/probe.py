@@ -41,6 +41,8 @@ class Model(SERModel):
         vad_loss: rmse, or ccc, which needs whole batches of at least CCC_BATCH utterances.
     """
 
+    needs = TASKS
+
     def __init__(
         self,
         spec: Spec,
@@ -129,17 +131,15 @@ class Model(SERModel):
         return out
 
     def loss(self, outputs: dict[str, torch.Tensor], batch) -> tuple[torch.Tensor, dict]:
-        """Sum of the tasks' losses."""
-        losses = {}
+        """Sum of the tasks' losses, each a sum over those with the label, over all utterances."""
+        losses, count = {}, float(len(batch))
         if "emo" in outputs:
             losses["emo"] = cross_entropy(outputs["emo"], batch.emo, self.class_weights)
         if "vad" in outputs:
             losses["vad"] = self.vad_loss(outputs["vad"], batch.vad)
-        loss = sum(value for value, _ in losses.values())
-        stats = {f"loss_{task}": value.detach() for task, (value, _) in losses.items()}
-        # Both tasks count the same utterances unless labels are missing; emotion's weight leads.
-        stats["weight"] = next(iter(losses.values()))[1]
-        return loss, stats
+        shares = {task: value * (weight / count) for task, (value, weight) in losses.items()}
+        stats = {f"loss_{task}": value.detach() for task, value in shares.items()}
+        return sum(shares.values()), {**stats, "weight": count}
 
     def insight(self) -> dict:
         """Weights of the layers, where there are several."""

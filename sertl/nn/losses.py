@@ -3,7 +3,8 @@
 
 A loss returns (value, weight): the mean over what it counted and the sum of weights behind that
 mean. The training loop adds value * weight over micro-batches and processes and divides by the
-total weight, so cutting a batch into pieces changes nothing.
+total weight, so cutting a batch into pieces changes nothing; except for rmse, of which pieces give
+the mean of their roots, and ccc_loss, for which batches are not cut (train/whole_batches.py).
 """
 
 import torch

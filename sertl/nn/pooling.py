@@ -76,7 +76,7 @@ class SelfAttentivePooling(nn.Module):
         """feats (B, T, D), lens (B,) -> (B, D)."""
         mask = frame_mask(lens, feats.shape[1])
         feats = feats.masked_fill(~mask[:, :, None], 0.0)
-        return torch.einsum("bt,btd->bd", self.weights(feats, mask), feats.float())
+        return _weighted_mean(feats.float(), self.weights(feats, mask))
 
 
 class DotAttentionPooling(SelfAttentivePooling):
@@ -107,10 +107,15 @@ class StatAttentivePooling(SelfAttentivePooling):
         return _weighted_stats(feats.float(), self.weights(feats, mask))
 
 
+def _weighted_mean(feats: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    with torch.autocast(feats.device.type, enabled=False):  # bf16 has three digits
+        return torch.einsum("bt,btd->bd", weights.float(), feats.float())
+
+
 def _weighted_stats(feats: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    mean = torch.einsum("bt,btd->bd", weights, feats)
+    mean = _weighted_mean(feats, weights)
     # Two passes: E[x^2] - E[x]^2 cancels badly in float32 where the mean is large.
-    var = torch.einsum("bt,btd->bd", weights, (feats - mean[:, None]).square())
+    var = _weighted_mean((feats.float() - mean[:, None]).square(), weights)
     # The floor keeps the square root's gradient finite where a dimension does not vary (T = 1).
     return torch.cat([mean, var.clamp_min(1e-5).sqrt()], dim=1)
 

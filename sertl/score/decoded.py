@@ -49,11 +49,11 @@ def read_decoded(folder: str | Path) -> Decoded:
     folder = Path(folder)
     require_done(folder, "stage 7 (decode)")
     info = read_info(folder)
-    data_dir = Path(info["data_dir"])
+    data_dir = data_dir_of(folder)
     if not data_dir.is_dir():
         raise SertlError(
-            f"{folder / INFO} names the data directory {data_dir}, which is not in {Path.cwd()}; "
-            "run from the recipe's folder, or stage 2 if it was deleted"
+            f"{folder / INFO} names the data directory {info['data_dir']}, but there is no "
+            f"{data_dir}; run stage 2, or copy the recipe's data/ along with its exp/"
         )
     data = read_data_dir(data_dir)
     hyps = {kind: read_hyp(folder / f"hyp_{kind}") for kind in KINDS if has_hyp(folder, kind)}
@@ -85,6 +85,17 @@ def read_info(folder: Path) -> dict:
     return info
 
 
+def data_dir_of(folder: Path) -> Path:
+    """The data directory of a decode_<set>, whose path decode.json gives from the recipe's folder.
+
+    The recipe's is the one that exp/<tag>/seed<s>/fold<k>/decode_<set> lies in, not the current
+    one: experiments of several recipes are compared.
+    """
+    if len(folder.parents) < 5:
+        folder = folder.absolute()
+    return folder.parents[4] / read_info(folder)["data_dir"]
+
+
 def read_hyp(path: Path) -> dict[str, str]:
     """Read "utt value" lines; unlike in other tables, a value may be empty (nothing recognised)."""
     table: dict[str, str] = {}
@@ -101,7 +112,7 @@ def read_hyp(path: Path) -> dict[str, str]:
 
 def hashes(folder: Path) -> dict[str, str]:
     """Hash of what a score is made from, to tell later whether it still belongs to it."""
-    data_dir = Path(read_info(folder)["data_dir"])
+    data_dir = data_dir_of(folder)
     used = [folder / "labels", *(folder / f"hyp_{kind}" for kind in KINDS)]
     return {
         "decode": _hash([path for path in used if path.is_file()]),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sertl.config import load_yaml
 from sertl.errors import SertlError
-from sertl.score.decoded import hashes, read_info
+from sertl.score.decoded import data_dir_of, hashes
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def read_scores(exp: str | Path, set_name: str) -> dict[Cell, dict]:
             continue
         scores[cell] = read_json(path)
         # exp/ may have been copied here without the data; then there is nothing newer to compare
-        if decode.is_dir() and Path(read_info(decode)["data_dir"]).is_dir():
+        if decode.is_dir() and data_dir_of(decode).is_dir():
             if hashes(decode) != scores[cell]["inputs"]:
                 raise SertlError(
                     f"{path} was made from other predictions or references than there are now; "

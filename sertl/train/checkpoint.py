@@ -136,12 +136,43 @@ def init_from(
             f"init from {source} would load nothing: it holds {sorted(state)[:5]} …, "
             f"the model {sorted(own)[:5]} …"
         )
+    for here, there in twins(own, state, shared):
+        logger.warning(
+            "%s starts from random weights, though '%s' of %s has the same tensors; "
+            "init_map.%s=%s would take these",
+            here,
+            there,
+            source,
+            here,
+            there,
+        )
     model.load_state_dict({n: state[n] for n in shared}, strict=False)
     keep(model, shared)
     fresh = [n for n in trained_state(model) if n not in shared]
     counts = {"loaded": len(shared), "created": len(fresh), "dropped": len(state.keys() - shared)}
     logger.info("init from %s: %s", source, counts)
     return counts
+
+
+def twins(own: dict, state: dict, shared: Iterable[str]) -> list[tuple[str, str]]:
+    """Parts of a model that get nothing, each with a part of the state of the same tensors."""
+
+    def parts(tensors: dict) -> dict[str, dict[str, torch.Size]]:
+        found: dict[str, dict[str, torch.Size]] = {}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            found.setdefault(part, {})[rest] = tensor.shape
+        return found
+
+    served = {name.partition(".")[0] for name in shared}
+    theirs = parts(state)
+    return [
+        (here, there)
+        for here, tensors in parts(own).items()
+        if here not in served
+        for there in theirs
+        if there not in served and theirs[there] == tensors
+    ]
 
 
 def keep(model: nn.Module, names: Iterable[str]) -> None:
@@ -169,8 +200,8 @@ def _rename_part(own: dict, state: dict, source: str, here: str, there: str) -> 
     return {**rest, **moved}
 
 
-def random_state() -> dict:
-    """State of every global generator, as tensors and plain values."""
+def random_state(device: torch.device) -> dict:
+    """State of the global generators, the device's among them, as tensors and plain values."""
     version, internal, gauss = random.getstate()
     name, keys, pos, has_gauss, cached = np.random.get_state()  # noqa: NPY002
     state = {
@@ -178,17 +209,17 @@ def random_state() -> dict:
         "numpy": [name, torch.from_numpy(keys.astype(np.int64)), pos, has_gauss, cached],
         "torch": torch.get_rng_state(),
     }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
     return state
 
 
-def set_random_state(state: dict) -> None:
+def set_random_state(state: dict, device: torch.device) -> None:
     """Undo random_state."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, pos, has_gauss, cached = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), pos, has_gauss, cached))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if "cuda" in state and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)

@@ -9,14 +9,15 @@ import numpy as np
 from sertl import fingerprint
 from sertl.atomic import write_json, write_text
 from sertl.data.ark import ArkWriter
+from sertl.data.audio_hash import audio_hash
 from sertl.data.datadir import write_table
 from sertl.data.dataset import GENDERS, STYLES
 from sertl.errors import SertlError
 from sertl.train import checkpoint, distributed
 from sertl.train.evaluate import predict
 from sertl.train.inputs import Inputs, build, phase_data
-from sertl.train.loop import AUTOCAST
 from sertl.train.place import Place
+from sertl.train.settings import AUTOCAST
 from sertl.train.transcripts import phase_tokenizer, tokenizer_hash
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ def decode(conf: dict, place: Place, parts: list[str], use_gpu: bool, redo: bool
             "ids": fingerprint.ids_hash(data.utts),
             "beam": phase["decode_conf"]["beam"],
         }
+        if conf["input"] == "wav":
+            made_from["audio"] = audio_hash(data.utts.values())
         out = place.folder / f"decode_{part}"
         if fingerprint.begin(out, made_from, redo) is fingerprint.Progress.DONE:
             logger.info("%s: already decoded", out)

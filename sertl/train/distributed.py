@@ -20,8 +20,12 @@ def init(use_gpu: bool) -> torch.device:
     if use_gpu:
         if not torch.cuda.is_available():
             raise SertlError("--ngpu 1 or more was given, but torch sees no GPU (try doctor)")
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        number, present = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if number >= present:
+            raise SertlError(f"--ngpu asks for more GPUs than the {present} that torch sees")
+        device = torch.device("cuda", number)
         torch.cuda.set_device(device)
+        torch.backends.cudnn.allow_tf32 = False  # as in the dump: convolutions in full precision
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if use_gpu else "gloo")
     return device
@@ -75,6 +79,13 @@ def gather(value: object) -> list:
     values: list = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def broadcast(tensors: Iterable[torch.Tensor]) -> None:
+    """Give every process the first one's values, in place."""
+    if dist.is_initialized():
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
 
 
 def barrier() -> None:

@@ -62,11 +62,15 @@ class Inputs:
             self.description = fingerprint.require_done(place.dump, "stage 3 (dump_feats)")
             available = self.description["layers"]
         self.layers = choose_layers(phase["data_conf"]["layers"], upstream["num_layers"], available)
+        self.other_feats = {}  # of other corpora: what identifies their dumps
         if not self.live:
             self.store = FeatsStore(place.dump, self.layers)
             for source in phase["data_conf"]["train"]:
                 if not of_fold(source):
-                    self.store.add(dump_of(source, place.dump))
+                    dump = dump_of(source, place.dump)
+                    self.store.add(dump)
+                    made_from = fingerprint.require_done(dump, "stage 3 (dump_feats)")
+                    self.other_feats[source] = {k: made_from[k] for k in ("ids", "audio")}
         check_time_mask(phase["data_conf"], self.live)
         self._conf = upstream
         self.pseudo = None
@@ -100,18 +104,24 @@ class Inputs:
         )
 
 
-def choose_layers(choice: object, num_layers: int, available: list[int]) -> list[int]:
-    """Resolve data_conf.layers: all (that are available), last, or a list of indices."""
+def choose_layers(
+    choice: object, num_layers: int, available: list[int], key: str = "data_conf.layers"
+) -> list[int]:
+    """Resolve a choice of layers: all (that are available), last, or a list of indices.
+
+    Raises:
+        SertlError: Naming the key, if it is none of these, or a layer is not available.
+    """
     if choice == "all":
         return list(available)
     layers = [num_layers - 1] if choice == "last" else choice
     if isinstance(layers, int):
         layers = [layers]
     if not isinstance(layers, list) or not all(isinstance(n, int) for n in layers) or not layers:
-        raise SertlError(f"data_conf.layers must be all, last or a list of numbers, got {choice!r}")
+        raise SertlError(f"{key} must be all, last or a list of numbers, got {choice!r}")
     missing = [n for n in layers if n not in available]
     if missing:
-        raise SertlError(f"data_conf.layers: {missing} not among the available {available}")
+        raise SertlError(f"{key}: {missing} not among the available {available}")
     return layers
 
 

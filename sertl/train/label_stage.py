@@ -13,7 +13,15 @@ from dataclasses import asdict
 
 from sertl import fingerprint, provenance
 from sertl.atomic import write_json
-from sertl.cluster.pseudo_labels import codebook_facts, make_labels, write_insight
+from sertl.cluster.pseudo_labels import (
+    check_settings,
+    choose_sets,
+    codebook_facts,
+    count_frames,
+    make_labels,
+    write_insight,
+)
+from sertl.data.audio_hash import audio_hash
 from sertl.data.datadir import DataDir
 from sertl.data.folds import read_protocol
 from sertl.errors import SertlError
@@ -37,14 +45,24 @@ def label_fold(conf: dict, place: Place, use_gpu: bool, redo: bool) -> None:
     """Make the frame labels of a fold and seed, unless they are there.
 
     Raises:
-        SertlError: The method has none; an unfinished teacher; layers that do not exist.
+        SertlError: The method has none; an unfinished teacher; layers that do not exist; other
+            settings that cannot be; too little speech for any number of clusters.
     """
-    wanted = conf.get("pseudo_labels")
-    if wanted is None:
+    if "pseudo_labels" not in conf:
         raise SertlError(f"method {conf['method']} has no pseudo_labels; stage 5 is not for it")
     begun = time.monotonic()
-    upstream = conf["upstream"]
-    choose_layers(wanted["layers"], upstream["num_layers"], list(range(upstream["num_layers"])))
+    upstream, wanted = conf["upstream"], {**conf["pseudo_labels"]}
+    wanted["layers"] = choose_layers(
+        wanted["layers"],
+        upstream["num_layers"],
+        list(range(upstream["num_layers"])),
+        "pseudo_labels.layers",
+    )
+    if wanted["per_gender"] and conf["transductive"]:
+        raise SertlError(
+            "pseudo_labels.per_gender: transductive=true brings in audio without labels, and the "
+            "gender of a held-out speaker is one; drop one of the two"
+        )
     parts = {"train": place.part("train")}
     if (place.fold_dir / "dev").is_dir():
         parts["dev"] = place.part("dev")
@@ -52,6 +70,7 @@ def label_fold(conf: dict, place: Place, use_gpu: bool, redo: bool) -> None:
     if conf["transductive"]:
         learned_on |= {utt: u for part in held_out_parts(place) for utt, u in part.utts.items()}
     labelled = {**learned_on, **{u: utt for d in parts.values() for u, utt in d.utts.items()}}
+    check_settings(wanted, learned_on)
     weights = teacher_hash(conf, place)
     out = place.folder / PHASE
     made_from = {
@@ -61,9 +80,10 @@ def label_fold(conf: dict, place: Place, use_gpu: bool, redo: bool) -> None:
         "fold": read_protocol(place.fold_dir)["fold_hash"],
         "clustered": fingerprint.ids_hash(learned_on),
         "labelled": fingerprint.ids_hash(f"{u.utt} {u.gender}" for u in labelled.values()),
+        "audio": audio_hash(labelled.values()),
         "seed": place.seed,
     }
-    if fingerprint.begin(out, made_from, redo) is fingerprint.Progress.DONE:
+    if not redo and fingerprint.progress(out, made_from) is fingerprint.Progress.DONE:
         logger.info("%s: labels are there already", out)
         return
 
@@ -77,8 +97,13 @@ def label_fold(conf: dict, place: Place, use_gpu: bool, redo: bool) -> None:
         redo=redo,
         tuned=(encoder(conf, place), weights),
     )
+    num_frames = count_frames(feats)
+    total = sum(num_frames[utt] for utt in learned_on)
+    sets = choose_sets(wanted["layers"], wanted["clusters"], total, wanted["min_frames"])
+    fingerprint.begin(out, made_from, redo)
     codebooks = make_labels(
         wanted,
+        sets,
         feats,
         learned_on,
         labelled,

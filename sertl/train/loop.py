@@ -2,11 +2,13 @@
 """The training loop of every method and phase.
 
 An update adds up loss * weight over its micro-batches and over all processes and divides the
-gradient by the total weight: however a batch is cut, the update is the same. Everything random
-follows from the seed and the epoch, so a run that was killed goes on as if it had not been.
+gradient by the total weight: however a batch is cut, the update is the same (but for losses that
+are no sums over utterances or frames, which say so). Everything random follows from the seed and
+the epoch, so a run that was killed goes on as if it had not been.
 """
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,19 +18,19 @@ import torch
 
 from sertl.data.batching import cut_by_duration, epoch_batches, ordered_batches
 from sertl.data.dataset import Batch, UttDataset, prefetch
-from sertl.errors import SertlError, unknown_name
+from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.train import checkpoint, distributed
 from sertl.train.evaluate import evaluate
 from sertl.train.optim import build_optimizer, set_lr
 from sertl.train.record import Record
+from sertl.train.settings import AUTOCAST, SELECT, check_settings
 from sertl.train.transcripts import warn_of_unread
 from sertl.train.whole_batches import check_whole_batches
 
 logger = logging.getLogger(__name__)
 
-AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-SELECT = {"dev_ua": "ua", "dev_wa": "wa", "dev_ccc": "ccc", "dev_loss": "loss", "last": None}
+LEAST_SCALE = 1e-4  # of fp16's losses; training starts at 65536 and halves it at each overflow
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Trainer:
         dev: Held-out utterances of other speakers that choose the checkpoint, or None.
         out: Phase folder: last.pt (to resume), best.pt (the result), log.jsonl, tb/.
         seed: The run's seed.
-        select: A key of SELECT; needs dev unless it is last.
+        select: A key of settings.SELECT; needs dev unless it is last.
         device: Where batches go.
     """
 
@@ -68,22 +70,13 @@ class Trainer:
         select: str,
         device: torch.device,
     ):
-        if select not in SELECT:
-            raise unknown_name("select", select, SELECT)
-        if SELECT[select] is not None and dev is None:
-            raise SertlError(f"select: {select} needs a dev set, and this protocol has none")
-        if conf["optim_conf"]["autocast"] not in AUTOCAST:
-            raise unknown_name("autocast", conf["optim_conf"]["autocast"], AUTOCAST)
-        if conf["data_conf"]["sampler"] not in ("shuffle", "balanced"):
-            raise unknown_name("sampler", conf["data_conf"]["sampler"], ["shuffle", "balanced"])
+        check_settings(conf, select, train, dev, device)
         self.model, self.train_set, self.dev_set = model, train, dev
         self.data, self.optim = conf["data_conf"], conf["optim_conf"]
         self.out, self.seed, self.device = Path(out), seed, device
         self.metric = SELECT[select]
         self.rank, self.world = distributed.rank_and_world()
         self.dtype = AUTOCAST[self.optim["autocast"]]
-        if self.dtype is torch.float16 and device.type != "cuda":
-            raise SertlError("optim_conf.autocast: fp16 needs a GPU; use bf16 or none on the CPU")
         self.optimizer = build_optimizer(model, self.optim)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.state = State()
@@ -95,6 +88,7 @@ class Trainer:
     def run(self) -> State:
         """Train to the end, from the last saved state if there is one."""
         if not self._resume():
+            self.record.restart()
             self._initialise()
         begun, first_epoch, dev = time.monotonic(), self.state.epoch, {}
         while self.state.epoch <= self.optim["epochs"] and not self.state.finished:
@@ -128,6 +122,7 @@ class Trainer:
             self.seed,
             epoch,
             self.train_set.classes if balanced else None,
+            self.model.least_batch,
         )
 
     def _micro_batches(self, batches: list[list[int]]) -> Iterator[tuple[Batch | None, bool]]:
@@ -200,6 +195,12 @@ class Trainer:
             )
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.scaler.is_enabled() and self.scaler.get_scale() < LEAST_SCALE:
+            raise SertlError(
+                f"fp16: no gradient was finite for long, up to update {self.state.update}; last "
+                f"utterances: {' '.join(self._last_utts)}. Use optim_conf.autocast=bf16, or lower "
+                "optim_conf.lr"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         self.state.update += 1
         self.state.batch += 1
@@ -223,7 +224,7 @@ class Trainer:
         if self.metric not in values:
             raise SertlError(f"select: the model gives no dev {self.metric}, only {sorted(values)}")
         value, best = values[self.metric], self.state.best
-        if best is None:
+        if best is None or math.isnan(best):  # NaN is no score to beat
             return True
         return value < best if self.metric == "loss" else value > best  # a tie keeps the earlier
 
@@ -247,7 +248,8 @@ class Trainer:
 
     def _save(self) -> None:
         """Write everything a resume needs; the random state of every process goes along."""
-        random = distributed.gather(checkpoint.random_state())
+        random = distributed.gather(checkpoint.random_state(self.device))
+        records = distributed.gather(self.record.state())
         if self.rank == 0:
             checkpoint.save(
                 self.out / "last.pt",
@@ -257,7 +259,7 @@ class Trainer:
                     "scaler": self.scaler.state_dict(),
                     "state": vars(self.state),
                     "random": random,
-                    "record": self.record.state(),
+                    "records": records,
                 },
             )
         distributed.barrier()
@@ -273,6 +275,7 @@ class Trainer:
             self.data["batch_sec"],
         )
         self.model.initialise(self.train_set.batch(p).to(self.device) for p in pieces)
+        distributed.broadcast(self.model.buffers())  # cards of another kind round otherwise
 
     def _resume(self) -> bool:
         path = self.out / "last.pt"
@@ -288,7 +291,7 @@ class Trainer:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
         self.state = State(**saved["state"])
-        self.record.restore(saved["record"])
-        checkpoint.set_random_state(saved["random"][self.rank])
+        self.record.restore(saved["records"][self.rank])
+        checkpoint.set_random_state(saved["random"][self.rank], self.device)
         logger.info("resuming at epoch %d, update %d", self.state.epoch, self.state.update)
         return True

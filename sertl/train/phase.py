@@ -8,6 +8,7 @@ import torch
 from sertl import fingerprint, provenance
 from sertl.atomic import write_json
 from sertl.data.audio import SAMPLE_RATE
+from sertl.data.audio_hash import audio_hash
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.folds import read_protocol
 from sertl.data.frame_labels import FrameLabels
@@ -46,9 +47,15 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
             if d
             for u in d.utts.values()
         ),
+        "classes": [train.labels, train.vad_range],
         "seed": place.seed,
         "init": None if init is None else fingerprint.file_hash(init),
     }
+    if inputs.live:
+        made_from["audio"] = audio_hash(u for d in (train, dev) if d for u in d.utts.values())
+        made_from["dropout"] = conf["upstream"]["dropout"]
+    if inputs.other_feats:
+        made_from["other_feats"] = inputs.other_feats
     if inputs.pseudo is not None:
         clustered = training_data([FOLD], place, False, conf["transductive"])
         inputs.pseudo.check_clustered(clustered.utts)
@@ -86,13 +93,16 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
         checkpoint.init_from(model, weights, str(init), phase["init_map"], phase["init_parts"])
     freeze(model, phase)
     model.to(device)
-    if rank > 0:  # the same weights everywhere, other dropout
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    # The same weights everywhere, other dropout. Building S3PRL's encoders seeds GPUs with 0.
+    if rank > 0 or device.type == "cuda":
         seed_everything(derive_seed(place.seed, phase["name"], place.fold, "rank", rank))
     params = count_parameters(model)
     logger.info("%s: %d utts, layers %s, parameters %s", out, len(train_set), inputs.layers, params)
     logger.info("trained: %s", trained_line(model))
     if rank == 0:
-        save_ids(out, train)
+        save_ids(out, train, None if init is None else init.parent)
     trainer = Trainer(model, phase, train_set, dev_set, out, place.seed, select, device)
     state = trainer.run()
     if rank == 0:
@@ -144,7 +154,7 @@ def train_phase(conf: dict, phase: dict, place: Place, use_gpu: bool, redo: bool
 
 def label_words(utt: Utterance, model: str) -> list[str]:
     """The labels of an utterance that a model reads, for the fingerprint."""
-    read = {"gender": utt.gender, "style": utt.style, "tokens": utt.text}
+    read = {"gender": utt.gender, "style": utt.style, "tokens": utt.text, "vad": utt.vad}
     return [str(utt.emo), *(str(read[name]) for name in model_needs(model) if name in read)]
 
 

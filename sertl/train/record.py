@@ -72,6 +72,11 @@ class Record:
         """What a resume needs: where the log ends, and the sums of an unfinished epoch."""
         return {"offset": self._offset, "sums": self._sums, "weight": self._weight}
 
+    def restart(self) -> None:
+        """Forget the log of a run that was stopped before it had saved anything."""
+        if self.enabled:
+            self.path.unlink(missing_ok=True)
+
     def restore(self, state: dict) -> None:
         """Forget what was logged after the state was saved."""
         self._offset, self._sums, self._weight = state["offset"], state["sums"], state["weight"]

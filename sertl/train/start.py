@@ -5,11 +5,12 @@ from pathlib import Path
 
 from sertl import fingerprint
 from sertl.config import load_yaml
+from sertl.data.datadir import read_table
 from sertl.data.feats import encoder_differences
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.train.place import Place
-from sertl.train.training_data import IDS_FILE, held_out_parts
+from sertl.train.training_data import IDS_FILE, held_out_parts, training_speakers
 from sertl.upstream.build import build_upstream
 
 UPSTREAM = "upstream"  # the value of `init` that takes blocks of the encoder itself
@@ -84,13 +85,17 @@ def check_foreign_init(folder: Path, place: Place, transductive: bool) -> None:
     Raises:
         SertlError: Naming an utterance; or if that phase did not write down its ids.
     """
-    path = folder / IDS_FILE
-    if not path.is_file():
-        raise SertlError(f"{path} is missing: it cannot be told what {folder} was trained on")
-    seen = set(path.read_text(encoding="utf-8").split())
-    leaked = sorted(seen & {utt for part in held_out_parts(place) for utt in part.utts})
+    if not (folder / IDS_FILE).is_file():
+        raise SertlError(
+            f"{folder / IDS_FILE} is missing: it cannot be told what {folder} was trained on"
+        )
+    held_out = {utt: u.spk for part in held_out_parts(place) for utt, u in part.utts.items()}
+    speakers = {*held_out.values()} - training_speakers(place)
+    seen = read_table(folder / IDS_FILE)
+    leaked = sorted(utt for utt, spk in seen.items() if utt in held_out or spk in speakers)
     if leaked and not transductive:
         raise SertlError(
-            f"init: {folder} was trained on {len(leaked)} utterances that fold {place.fold} holds "
-            f"out, e.g. {leaked[0]}; take one that was not, or say so with transductive=true"
+            f"init: {folder} was trained on {len(leaked)} utterances, or others of the speakers, "
+            f"that fold {place.fold} holds out, e.g. {leaked[0]}; take one that was not, or say so "
+            "with transductive=true"
         )

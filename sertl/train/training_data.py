@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sertl.atomic import write_text
-from sertl.data.datadir import DataDir, Utterance, read_data_dir
+from sertl.data.datadir import DataDir, Utterance, read_data_dir, read_table, write_table
 from sertl.errors import SertlError
 from sertl.seed import derive_seed
 from sertl.train.place import Place
@@ -23,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 FOLD = "fold"  # in data_conf.train: the fold's own training set; fold/<part>: another part of it
 HELD_OUT = ("dev", "test", "source_dev", "source_test")
-IDS_FILE = "train_ids"  # in a phase's folder: what it was trained on
+IDS_FILE = "train_ids"  # in a phase's folder: utterances and speakers it was trained on
 
 
 def training_data(
@@ -119,6 +118,13 @@ def held_out_parts(place: Place) -> list[DataDir]:
     return [place.part(name) for name in names]
 
 
+def training_speakers(place: Place) -> set[str]:
+    """Speakers that the protocol itself trains on, be it that it tests on them too."""
+    names = [d.name for d in place.fold_dir.iterdir() if (d / "utt2spk").is_file()]
+    parts = [place.part(name) for name in names if name not in HELD_OUT]
+    return {u.spk for part in parts for u in part.utts.values()}
+
+
 def without(
     utts: dict[str, Utterance], held_out: Sequence[DataDir], source: str, labelled: bool
 ) -> dict[str, Utterance]:
@@ -169,6 +175,13 @@ def dump_of(source: str, dump: Path) -> Path:
     return dump.with_name(f"{dump.name}_{word}")
 
 
-def save_ids(folder: Path, data: DataDir) -> None:
-    """Write down what a phase is trained on, one id a line."""
-    write_text(folder / IDS_FILE, "".join(f"{utt}\n" for utt in data.utts))
+def save_ids(folder: Path, data: DataDir, start: Path | None = None) -> None:
+    """Write down what a phase is trained on, as lines of utterance and speaker.
+
+    Args:
+        folder: Of the phase.
+        data: Its training data.
+        start: Folder of the phase that it starts from, whose utterances count as seen.
+    """
+    seen = {} if start is None else read_table(start / IDS_FILE)
+    write_table(folder / IDS_FILE, seen | {utt: u.spk for utt, u in data.utts.items()})

@@ -9,15 +9,13 @@ A run that was stopped, be it by kill -9, goes on after the last whole chunk (du
 process loses at most the chunk it was at, 10 to 50 utterances in a corpus of up to 20,000.
 """
 
-import fcntl
-import hashlib
 import logging
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -25,9 +23,10 @@ from tqdm import tqdm
 from sertl import fingerprint
 from sertl.data.ark import merge_scp
 from sertl.data.audio import SAMPLE_RATE
+from sertl.data.audio_hash import audio_hash
 from sertl.data.datadir import DataDir, Utterance, write_table
-from sertl.data.table import listing
 from sertl.errors import SertlError
+from sertl.lock import alone
 from sertl.upstream.base import Upstream
 from sertl.upstream.build import describe, dump_layers
 from sertl.upstream.dump_chunk import Chunk, Job, cut_chunks, read_record
@@ -36,7 +35,6 @@ from sertl.upstream.dump_workers import choose_devices, run_chunks
 logger = logging.getLogger(__name__)
 
 DUMP_VERSION = 1  # raise it when the same inputs would give other files
-SAMPLED_BYTES = 16384  # at the start, middle and end of each recording
 LOG_EVERY_SEC = 10.0
 
 
@@ -81,7 +79,7 @@ def dump_feats(
     inputs = dump_inputs(utts, conf, compress)
     if tuned is not None:
         inputs["weights"] = tuned[1]
-    with _alone(job.out):
+    with alone(job.out, wait=True):
         progress = fingerprint.begin(job.out, inputs, redo)
         if progress is fingerprint.Progress.DONE:
             logger.info("%s: %d utterances are there already", job.out, len(utts))
@@ -120,32 +118,6 @@ def dump_inputs(utts: Sequence[Utterance], conf: dict, compress: bool) -> dict:
     }
 
 
-def audio_hash(utts: Iterable[Utterance]) -> str:
-    """Hash of all recordings by id, duration, size and three samples of their bytes.
-
-    Paths and times of change are left out, so that a corpus may be moved or copied. Cleaning,
-    amplifying or re-coding a recording is noticed; an edit of a few samples elsewhere is not, which
-    is the price of not reading the whole corpus on each call.
-
-    Raises:
-        SertlError: Listing every recording that cannot be read.
-    """
-    digest, problems = hashlib.sha256(), []
-    for utt in sorted(utts, key=lambda u: u.utt):
-        try:
-            with open(utt.wav, "rb") as stream:
-                size = os.fstat(stream.fileno()).st_size
-                digest.update(f"{utt.utt} {utt.dur_sec:.3f} {size}\n".encode())
-                for place in (0, size // 2, size - SAMPLED_BYTES):
-                    stream.seek(max(0, place))
-                    digest.update(stream.read(SAMPLED_BYTES))
-        except OSError as error:
-            problems.append(f"utterance {utt.utt}: {utt.wav}: {error.strerror}")
-    if problems:
-        raise SertlError(listing("recordings cannot be read", problems, limit=20))
-    return digest.hexdigest()[:16]
-
-
 def report(done: Iterable[Chunk | None], todo: Sequence[Chunk]) -> None:
     """Show progress, speed (seconds of audio per second) and time left.
 
@@ -173,21 +145,6 @@ def report(done: Iterable[Chunk | None], todo: Sequence[Chunk]) -> None:
                 logged = now
     if utts:
         logger.info("%d utterances, %.0f s of audio, %.0f x real time", utts, sec, rate)
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Wait until no other process writes to out: two runs may well start the same dump."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with open(out.with_name(f".{out.name}.lock"), "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("%s: another process is writing it; waiting", out)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        except OSError as error:
-            logger.warning("%s: no file locks here (%s); do not dump to it twice", out, error)
-        yield
 
 
 def _check_space(job: Job, todo: Sequence[Chunk]) -> None:

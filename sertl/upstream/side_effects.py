@@ -30,7 +30,10 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def same_randomness() -> Iterator[None]:
-    """Leave the random generators as they were: S3PRLUpstream seeds the global ones with 0."""
+    """Leave the random generators as they were: S3PRLUpstream seeds the global ones with 0.
+
+    Not those of GPUs, which training may not have begun to use; it seeds them afterwards.
+    """
     state = random.getstate()
     try:
         with torch.random.fork_rng(devices=[]):

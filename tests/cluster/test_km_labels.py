@@ -10,12 +10,13 @@ from sklearn.cluster import KMeans
 
 from sertl.bin import dump_km_label, learn_kmeans
 from sertl.cluster import assign
+from sertl.cluster import codebook as codebook_file
 from sertl.cluster.assign import Nearest, label_utterances, usage
 from sertl.cluster.codebook import load_codebook, save_codebook
 from sertl.cluster.frames import Frames
 from sertl.cluster.kmeans import learn_codebook
 from sertl.cluster.label import dump_labels
-from sertl.data.ark import read_array, read_scp
+from sertl.data.ark import ArkWriter, read_array, read_scp
 from sertl.data.datadir import Utterance, write_data_dir
 from sertl.errors import SertlError
 
@@ -69,6 +70,9 @@ def test_a_codebook_refuses_another_folds_ids(frames, tmp_path):
     loaded.check_ids(frames.utts, "here")
     with pytest.raises(SertlError, match=r"here: .* learned from 12 utterances .* has 11 .*fold"):
         loaded.check_ids(frames.utts[1:], "here")
+    np.save(tmp_path / "book/centroids.npy", codebook.centroids[:3])
+    with pytest.raises(SertlError, match=r"damaged codebook \(centroids of shape \(3, 6\), not"):
+        load_codebook(tmp_path / "book")
     (tmp_path / "book/centroids.npy").write_bytes(b"x")
     with pytest.raises(SertlError, match="damaged codebook"):
         load_codebook(tmp_path / "book")
@@ -90,6 +94,29 @@ def test_labels_per_gender(frames, tmp_path):
         low, high = {"f": (0, 4), "m": (4, 8), None: (0, 8)}[known[utt]]
         expected = Nearest(codebook.centroids[low:high])(frames.read(utt))[0] + low
         assert np.array_equal(labels, expected)
+
+
+def test_a_codebook_never_stands_beside_anothers_centroids(frames, tmp_path, monkeypatch):
+    """Stopped while one is written over another, neither is left."""
+    save_codebook(tmp_path, learn_codebook(frames, 4, 0, restarts=1))
+    other = learn_codebook(Frames(frames.scp, frames.utts[6:]), 4, 0, restarts=1)
+    with monkeypatch.context() as m:
+        m.setattr(codebook_file, "write_json", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            save_codebook(tmp_path, other)
+    with pytest.raises(SertlError, match="no codebook there"):
+        load_codebook(tmp_path)
+
+
+def test_features_of_another_size_are_refused(frames, tmp_path):
+    codebook = learn_codebook(frames, 4, 0, restarts=1)
+    wide = write_feats(tmp_path / "wide", {u: np.ones((3, 7)) for u in frames.utts})
+    with pytest.raises(SertlError, match=r"frames have 7 dimensions, .* centroids 6"):
+        dump_labels(codebook, Frames(wide, frames.utts), tmp_path / "labels")
+    with ArkWriter(tmp_path / "ints") as writer:
+        writer.write("a", np.arange(3, dtype=np.int32))
+    with pytest.raises(SertlError, match=r"a is of shape \(3,\), expected a matrix"):
+        Frames(tmp_path / "ints.scp", ["a"])
 
 
 def test_commands(frames, tmp_path, monkeypatch):

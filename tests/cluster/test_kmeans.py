@@ -130,9 +130,22 @@ def test_genders_have_their_own_half(frames):
         learn_codebook(frames, 6, 0, dict.fromkeys(genders, "f"))
 
 
+def test_every_frame_is_seen_before_learning_ends(frames, monkeypatch):
+    """However small the gains: blocks of 16 frames, of which three without a gain would do."""
+    monkeypatch.setattr(kmeans, "BLOCK_FRAMES", 16)
+    monkeypatch.setattr(kmeans, "BETTER", 1.0)  # nothing is good enough
+    _, inertias = learn(frames, 5, seed=0, batch_frames=16, restarts=1)
+    blocks = -(-frames.total // 16)
+    assert len(inertias) == 1 + blocks + 1
+
+
 def test_what_cannot_be_clustered(tmp_path, frames):
     with pytest.raises(SertlError, match="frames cannot make 100000 clusters"):
         learn(frames, 100_000, seed=0)
+    for wrong in ({"clusters": 0}, {"restarts": 0}, {"passes": 0}, {"batch_frames": 1.5}):
+        (name,) = wrong
+        with pytest.raises(SertlError, match=f"{name}: .* is not a whole number of at least 1"):
+            learn(frames, seed=0, **{"clusters": 4, **wrong})
     with pytest.raises(SertlError, match=r"lacks 1 of 13 utterances, e.g. \['nobody'\]"):
         Frames(frames.scp, [*frames.utts, "nobody"])
     wrong = {**frames.num_frames, frames.utts[0]: 3}

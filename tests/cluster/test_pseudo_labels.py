@@ -10,7 +10,13 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from sertl import fingerprint
 from sertl.cluster import pseudo_labels
-from sertl.cluster.pseudo_labels import choose_sets, make_labels, write_insight
+from sertl.cluster.pseudo_labels import (
+    check_settings,
+    choose_sets,
+    count_frames,
+    make_labels,
+    write_insight,
+)
 from sertl.cluster.quality import measure, perplexity, purity
 from sertl.config import load_yaml
 from sertl.data.ark import read_array, read_scp
@@ -43,6 +49,13 @@ def fold(tmp_path):
     return feats, utts, parts
 
 
+def label(conf, feats, learned_on, labelled, out, seed):
+    """Choose the sets and make them."""
+    total = sum(count_frames(feats)[utt] for utt in learned_on)
+    sets = choose_sets(conf["layers"], conf["clusters"], total, conf["min_frames"])
+    return make_labels(conf, sets, feats, learned_on, labelled, out, seed)
+
+
 def test_a_scale_needs_enough_frames(caplog):
     names = [s.name for s in choose_sets([6, 9], [8, 16, 17], 800, 50)]
     assert names == ["layer6_k8", "layer6_k16", "layer9_k8", "layer9_k16"]
@@ -60,19 +73,19 @@ def test_learned_from_training_ids_only(fold, tmp_path, monkeypatch):
         "learn_codebook",
         lambda f, *a, **k: read.append(set(f.utts)) or plain(f, *a, **k),
     )
-    books = make_labels(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+    books = label(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
     assert [s.name for s in books] == ["layer1_k4", "layer1_k6", "layer3_k4", "layer3_k6"]
     assert all(ids == set(parts["train"].utts) for ids in read)
     for label_set, book in books.items():
         assert book.info["ids"]["hash"] == fingerprint.ids_hash(parts["train"].utts)
         assert set(read_scp(tmp_path / "out" / label_set.name / "labels.scp")) == set(utts)
     with pytest.raises(SertlError, match="was made from other inputs"):  # another fold's list
-        make_labels(CONF, feats, parts["dev"].utts, utts, tmp_path / "out", seed=3)
+        label(CONF, feats, parts["dev"].utts, utts, tmp_path / "out", seed=3)
 
 
 def test_a_killed_stage_goes_on_with_the_next_set(fold, tmp_path, monkeypatch):
     feats, utts, parts = fold
-    whole = make_labels(CONF, feats, parts["train"].utts, utts, tmp_path / "whole", seed=3)
+    whole = label(CONF, feats, parts["train"].utts, utts, tmp_path / "whole", seed=3)
     calls = []
     plain = pseudo_labels.dump_labels
 
@@ -84,8 +97,8 @@ def test_a_killed_stage_goes_on_with_the_next_set(fold, tmp_path, monkeypatch):
 
     monkeypatch.setattr(pseudo_labels, "dump_labels", killed)
     with pytest.raises(KeyboardInterrupt):
-        make_labels(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
-    resumed = make_labels(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+        label(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+    resumed = label(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
     assert len(calls) == 2 + 3  # the first set was whole
     for label_set, book in whole.items():
         assert np.array_equal(book.centroids, resumed[label_set].centroids)
@@ -94,15 +107,35 @@ def test_a_killed_stage_goes_on_with_the_next_set(fold, tmp_path, monkeypatch):
 def test_per_gender_labels(fold, tmp_path):
     feats, utts, parts = fold
     conf = {**CONF, "layers": [1], "clusters": [4], "per_gender": True}
-    make_labels(conf, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+    label(conf, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
     for utt, spec in read_scp(tmp_path / "out/layer1_k4/labels.scp").items():
         female = utts[utt].gender == "f"
         assert (read_array(spec, utt) < 2).all() == female
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clusters": []}, "clusters must be a list of numbers, got"),
+        ({"clusters": 8}, "clusters must be a list of numbers, got 8"),
+        ({"clusters": [8, 4.5]}, "clusters: 4.5 is not a whole number"),
+        ({"clusters": [0]}, "clusters: 0 is not a whole number"),
+        ({"restarts": 0}, "restarts: 0 is not a whole number"),
+        ({"passes": -1}, "passes: -1 is not a whole number"),
+        ({"batch_frames": True}, "batch_frames: True is not a whole number"),
+        ({"per_gender": True, "clusters": [5]}, "even number, got 5"),
+    ],
+)
+def test_settings_that_cannot_be(fold, change, message):
+    _, utts, _ = fold
+    check_settings(CONF, utts)
+    with pytest.raises(SertlError, match=message):
+        check_settings({**CONF, **change}, utts)
+
+
 def test_insight_files(fold, tmp_path):
     feats, utts, parts = fold
-    books = make_labels(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+    books = label(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
     found = write_insight(tmp_path / "out", books, parts, stride=320)
     assert set(found["layer1_k4"]) == {"train", "dev"}
     text = (tmp_path / "out/insight_quality.md").read_text()

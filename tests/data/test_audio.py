@@ -118,6 +118,17 @@ def test_missing_and_directory_and_pipe(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.999])
+def test_ogg_that_was_cut_short(tmp_path, share):
+    noise = 0.1 * np.random.default_rng(0).normal(size=48000)
+    soundfile.write(tmp_path / "good.ogg", noise, 16000)
+    assert len(read_audio(tmp_path / "good.ogg")) == 48000
+    good = (tmp_path / "good.ogg").read_bytes()
+    (tmp_path / "cut.ogg").write_bytes(good[: int(len(good) * share)])
+    with pytest.raises(SertlError, match="truncated: Ogg without its last page|cannot be decoded"):
+        read_audio(tmp_path / "cut.ogg")
+
+
 def test_extra_chunks_and_streamed_headers_are_fine(tmp_path):
     good = wav_bytes(tmp_path)
     extra = b"LIST" + struct.pack("<I", 5) + b"abcde\0"  # odd length, padded

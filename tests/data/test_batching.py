@@ -57,6 +57,15 @@ def test_balanced_draws_every_class_alike_and_unlabelled_never():
     assert drawn[-1] == 0 and 400 < drawn[1] < 600
 
 
+def test_a_short_last_batch_may_be_left_out():
+    lengths = [1.0] * 34
+    assert sorted(map(len, epoch_batches(lengths, 16, 1, 0, 1))) == [2, 16, 16]
+    kept = [epoch_batches(lengths, 16, 1, 0, epoch, least=16) for epoch in (1, 2)]
+    assert [[len(b) for b in batches] for batches in kept] == [[16, 16], [16, 16]]
+    assert {*sum(kept[0], [])} != {*sum(kept[1], [])}  # other utterances in each epoch
+    assert [len(b) for b in epoch_batches([1.0] * 5, 16, 1, 0, 1, least=16)] == [5]
+
+
 def test_ordered_batches_cover_a_share():
     batches = ordered_batches(range(1, 20, 2), [float(i) for i in range(20)], 3, 1000.0)
     assert [i for b in batches for i in b] == list(range(1, 20, 2))

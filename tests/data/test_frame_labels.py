@@ -1,6 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Frame pseudo-labels in batches: padded, cropped with the audio, complete."""
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -54,6 +56,14 @@ def test_read_and_padded(data, tmp_path):
     assert batch.pseudo.shape == (2, 2, 100)
     assert batch.pseudo[0, 1].tolist() == list(range(1000, 1025)) + [-1] * 75
     assert UttDataset(data, data.labels).batch([0]).pseudo is None
+
+
+def test_a_copy_reads_its_own_labels(tmp_path):
+    """tools/tables share: the original may be made anew, or deleted."""
+    before = write_labels(tmp_path / "labels").read("s-a")
+    shutil.copytree(tmp_path / "labels", tmp_path / "copy")
+    shutil.rmtree(tmp_path / "labels")
+    assert np.array_equal(FrameLabels(tmp_path / "copy").read("s-a"), before)
 
 
 def test_labels_are_cropped_like_the_audio(data, tmp_path):

@@ -190,10 +190,33 @@ def test_teacher_loss_is_the_weighted_sum(make):
     out = model.predict(batch)
     emotion = F.cross_entropy(out["emo"], batch.emo)
     gender = F.cross_entropy(out["gender"][:2], batch.gender[:2])  # the third is unknown
-    torch.testing.assert_close(loss, 0.7 * emotion + 0.3 * gender)
-    assert model.needs == ("emo", "gender") and stats["weight"].item() == 3
+    torch.testing.assert_close(loss, 0.7 * emotion + 0.3 * gender * 2 / 3)
+    assert model.needs == ("emo", "gender") and stats["weight"] == 3
     plain = make("gmp_tl", loss="ce")
     assert plain.needs == ("emo",) and set(plain.predict(batch)) == {"emo"}
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.0, 1.0]])
+def test_micro_batches_change_nothing_whatever_labels_are_missing(make, ckpt, weights):
+    upstream = make("gmp_tl").upstream
+    spec = replace(SPEC, class_weights=weights)
+    conf = {"bilstm": 8, "gender_weight": 0.3, "loss": "ce"}
+    model = build_model("gmp_tl", spec, upstream, conf).train()
+
+    def gradient(cuts):
+        """As the training loop adds up pieces of a batch."""
+        model.zero_grad()
+        total = 0.0
+        for rows in cuts:
+            batch = make_batch(rows=rows)  # the gender of row 2 is unknown
+            batch.emo[batch.gender == 1] = -1
+            loss, stats = model(batch)
+            (loss * stats["weight"]).backward()
+            total += stats["weight"]
+        return [p.grad / total for p in model.parameters() if p.grad is not None]
+
+    for whole, pieces in zip(gradient([[0, 1, 2]]), gradient([[1], [2, 0]]), strict=True):
+        torch.testing.assert_close(whole, pieces, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("genders", [(), (1,)])

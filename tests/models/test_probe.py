@@ -3,9 +3,10 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from sertl.data.dataset import Batch
-from sertl.models.base import Spec
+from sertl.models.base import Spec, build_model
 from sertl.models.probe import Model
 
 
@@ -38,6 +39,21 @@ def test_vad_is_in_the_corpus_scale():
             parameter.zero_()
     batch = Batch(utt=["a"], feats=torch.zeros(1, 1, 2, 3), lens=torch.tensor([2]))
     assert model.predict(batch)["vad"].tolist() == [[3.0, 3.0, 3.0]]
+
+
+def test_a_task_keeps_its_loss_whatever_labels_the_other_lacks():
+    """Utterances without an emotion teach V/A/D, also when they are alone in a micro-batch."""
+    spec = Spec(labels=["a", "b"], hidden_size=3, layers=[0], vad_range=(1.0, 5.0))
+    model = build_model("probe", spec, None, {"tasks": ["emo", "vad"], "hidden": 0})
+    batch = Batch(utt=["x", "y"])
+    batch.feats, batch.lens = torch.randn(2, 1, 4, 3), torch.tensor([4, 4])
+    batch.emo, batch.vad = torch.tensor([-1, -1]), torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 1.0]])
+    loss, stats = model(batch)
+    assert loss.item() == stats["loss_vad"].item() > 0 and stats["weight"] == 2
+    batch.emo = torch.tensor([1, -1])
+    _, stats = model(batch)
+    expected = F.cross_entropy(model.predict(batch)["emo"][:1], batch.emo[:1]) / 2
+    torch.testing.assert_close(stats["loss_emo"], expected.detach())
 
 
 def test_standardise_uses_the_training_utterances():

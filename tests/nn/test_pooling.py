@@ -33,6 +33,22 @@ def test_one_frame_is_finite_with_its_gradient(name):
     assert out.isfinite().all() and feats.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("name", ["stat", "self_attentive", "stat_attentive"])
+def test_statistics_keep_their_digits_under_autocast(name):
+    torch.manual_seed(0)
+    pooling = POOLINGS[name](4)
+    feats, lens = 200.0 + torch.randn(2, 50, 4), torch.tensor([50, 30])
+    with torch.no_grad():
+        for layer in getattr(pooling, "attention", []):
+            for parameter in layer.parameters():
+                parameter.zero_()  # equal weights, also in bf16
+        expected = pooling(feats, lens)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = pooling(feats, lens)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("name", POOLINGS)
 def test_same_seed_same_weights(name):
     torch.manual_seed(3)

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from sertl.data.table import read_table
+
 SMALL = (
     "model_conf.adapter.width=8", "model_conf.adapter.blocks=2", "model_conf.adapter.ffn=16",
     "optim_conf.epochs=1", "optim_conf.patience=0",
@@ -23,9 +25,8 @@ def mini(recipe):
 
 
 def test_phases_and_their_training_ids(mini):
-    train = (mini.folder / "data/fold1/train/utt2spk").read_text().splitlines()
-    ids = (mini.folder / FOLD.format("own", "pretrain") / "train_ids").read_text().split()
-    assert ids == [line.split()[0] for line in train]
+    train = (mini.folder / "data/fold1/train/utt2spk").read_text()
+    assert (mini.folder / FOLD.format("own", "pretrain") / "train_ids").read_text() == train
     assert (mini.folder / FOLD.format("own", "finetune") / "best.pt").is_file()
     assert "init from" in (mini.folder / FOLD.format("own", "train.log")).read_text()
 
@@ -47,13 +48,14 @@ def test_other_speech_then_an_adapter_handed_over(mini):
         "--stop-stage", "6", "--phase", "pretrain", "--unlabelled", "data/fold2/train",
         "--stage", "3", "--set", *SMALL, *PRETRAIN,
     )  # fmt: skip
-    seen = set((mini.folder / FOLD.format("other", "pretrain") / "train_ids").read_text().split())
+    seen = read_table(mini.folder / FOLD.format("other", "pretrain") / "train_ids")
     held_out = {
-        line.split()[0]
+        utt: spk
         for part in ("dev", "test")
-        for line in (mini.folder / "data/fold1" / part / "utt2spk").read_text().splitlines()
+        for utt, spk in read_table(mini.folder / "data/fold1" / part / "utt2spk").items()
     }
-    assert seen and not seen & held_out
+    assert seen and not seen.keys() & held_out.keys()
+    assert not {*seen.values()} & {*held_out.values()}
     options = ("--method", "wap", "--folds", "1", "--stage", "6", "--stop-stage", "6")
     mini(*options, "--tag", "handed", "--init-adapter", "exp/other", "--set", *SMALL)
     log = (mini.folder / FOLD.format("handed", "train.log")).read_text()

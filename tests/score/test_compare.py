@@ -2,6 +2,8 @@
 """Pairing of experiments, and the three commands as a user calls them."""
 
 import importlib
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +48,18 @@ def test_two_experiments(two):
     assert words(back, 0)["B − A"] == "-" + ua["B − A"][1:]
     by_speaker, _ = compare_two(a, b, "spk")
     assert words(by_speaker, 0)["p (randomisation)"] == f"{2 / 2**6:.3f}"  # all six agree: exact
+
+
+def test_an_experiment_of_another_recipe_keeps_its_own_references(two, tmp_path, monkeypatch):
+    """The current recipe has data of the same name, with other content."""
+    other = tmp_path / "other"
+    shutil.copytree(two.root / "data", other / "data")
+    for path in other.glob("data/fold*/test/utt2emo"):
+        path.write_text(path.read_text().replace("ang", "sad"))
+    expected = load_run("exp/A", "test").summary
+    monkeypatch.chdir(other)
+    for exp in (two.root / "exp/A", os.path.relpath(two.root / "exp/A")):
+        assert load_run(exp, "test").summary == expected
 
 
 def test_pairing_joins_by_utterance_not_by_order(two):

@@ -147,7 +147,9 @@ def test_other_folder_and_other_fold(small, monkeypatch, tmp_path):
     with pytest.raises(SertlError, match=r"is of seed, fold, set \(1, 1, 'test'\)"):
         score_experiment("exp/wavlm_probe", "test", [], [2])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SertlError, match="names the data directory data/fold1/test, which is not"):
+    assert read_decoded(small.root / DECODE).data.path == small.root / "data/fold1/test"
+    shutil.rmtree(small.root / "data/fold1")
+    with pytest.raises(SertlError, match="names the data directory data/fold1/test, but there is"):
         read_decoded(small.root / DECODE)
 
 

@@ -1,7 +1,9 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """The option parser of run.sh: forms, arrays, refusals, and that nothing is evaluated."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ SCRIPT = """#!/usr/bin/env bash
 # Copyright
 set -euo pipefail
 . {root}/tools/log.sh
+script=$0
 # options
 stage=0          # first stage
 name="1"         # a text that looks like a number
@@ -35,6 +38,18 @@ def call(tmp_path):
         )
 
     return run
+
+
+@pytest.mark.parametrize("folder", [".", "egs", "egs/emodb"])
+def test_run_sh_knows_its_options_from_any_folder(folder):
+    """`egs/mini/run.sh --help` as in the README: the script has left for its own folder."""
+    script = os.path.relpath(ROOT / "egs/mini/run.sh", ROOT / folder)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    call = {"cwd": ROOT / folder, "env": env, "capture_output": True, "text": True, "timeout": 600}
+    done = subprocess.run([script, "--help"], **call)
+    assert done.returncode == 0 and "--stop-stage" in done.stdout and not done.stderr
+    done = subprocess.run([script, "--stge", "1"], **call)
+    assert "unknown option --stge (did you mean --stage?)" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,50 @@ def test_two_stage_has_every_row_and_trains_the_common_first_stage_once(table):
     assert len(two) == 7 and own == {"gao_adapters_adapters", "gao_all_all"}
 
 
+def test_two_stage_settings_of_recognition_are_for_rows_that_have_it(table):
+    """The settings that egs/iemocap/README.md advises for short trainings."""
+    advice = [
+        f"{phase}.{key}"
+        for phase in ("main", "stage1")
+        for key in ("optim_conf.lr_scale.ctc=10", "model_conf.weights.asr=0.3")
+    ]
+    _, calls = table("two_stage.sh", "gao", "--set", *advice, "optim_conf.epochs=2")
+    assert len(calls) == 14
+    for call in calls:
+        conf = load_method(ROOT / "conf", call["method"], parse_overrides(call["settings"]))
+        for phase in conf["phases"]:
+            assert phase["optim_conf"]["epochs"] == 2
+            has_asr = "asr" in phase["model_conf"]["tasks"]
+            scaled = "ctc" in phase["optim_conf"]["lr_scale"]
+            assert scaled == (has_asr and phase["name"] != "stage2")
+
+
+def test_the_adaptation_table(tmp_path):
+    """Source only once; target only, pooled and two-stage at three shares."""
+    script = ROOT / "egs/adaptation/local/run_table.sh"
+    recipe = tmp_path / "egs/adaptation"
+    (recipe / "local").mkdir(parents=True)
+    (recipe / "local/run_table.sh").write_text(script.read_text())
+    for name in ("tools", "path.sh", "sertl", "conf"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (recipe / "run.sh").write_text(RUN.format(root=str(ROOT)))
+    (recipe / "run.sh").chmod(0o755)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["bash", str(recipe / "local/run_table.sh"), "t", "adapt_probe", "--seed", "1 2"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert "no " in done.stderr and done.returncode != 0  # scores, which nobody made
+    calls = [json.loads(line) for line in (recipe / "calls.jsonl").read_text().splitlines()]
+    kinds = ("target_only", "pooled", "two_stage")
+    rows = [f"t_{kind}_{share}" for share in ("0.1", "0.3", "1.0") for kind in kinds]
+    assert [c["tag"] for c in calls] == ["t_source_only", *rows]
+    for call in calls[1:]:
+        conf = load_method(ROOT / "conf", call["method"], parse_overrides(call["settings"]))
+        assert conf["phases"][-1]["data_conf"]["share"] == float(call["tag"].split("_")[-1])
+        if "two_stage" in call["tag"]:
+            assert conf["phases"][-1]["init"] == "exp/t_source_only"
+            assert call["args"][call["args"].index("--phase") + 1] == "target"
+
+
 def test_a_shared_first_stage_is_the_same_in_every_row():
     rows = ("all_all", "all_adapters", "no_fusion", "concat", "scl_norm", "scl_cos")
     confs = [load_method(ROOT / "conf", f"two_stage/{row}") for row in rows]

@@ -74,6 +74,18 @@ def test_init_takes_a_part_under_another_name():
         checkpoint.init_from(Net(), state, "x", {"head": "teacher"})
 
 
+def test_a_part_that_starts_at_random_beside_its_twin_is_named(caplog):
+    """As `--method wap --set init=…` without init_map."""
+    source = nn.ModuleDict({"mix": nn.Linear(1, 1), "teacher": nn.Linear(3, 2)})
+    model = nn.ModuleDict({"mix": nn.Linear(1, 1), "adapter": nn.Linear(3, 2)})
+    counts = checkpoint.init_from(model, source.state_dict(), "x.pt")
+    assert counts == {"loaded": 2, "created": 2, "dropped": 2}
+    assert "adapter starts from random weights, though 'teacher' of x.pt has" in caplog.text
+    caplog.clear()
+    checkpoint.init_from(model, source.state_dict(), "x.pt", {"adapter": "teacher"})
+    assert not caplog.text
+
+
 def test_what_an_earlier_phase_tuned_of_the_upstream_stays_in_later_checkpoints():
     torch.manual_seed(0)
     tuned = Net()
@@ -122,9 +134,10 @@ def test_random_state_round_trip():
     def draw():
         return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
 
-    state = checkpoint.random_state()
+    cpu = torch.device("cpu")
+    state = checkpoint.random_state(cpu)
     first = draw()
-    checkpoint.set_random_state(state)
+    checkpoint.set_random_state(state, cpu)
     assert draw() == first
 
 

@@ -13,6 +13,7 @@ import torch
 from sertl.train import checkpoint
 
 WORKER = """
+import os
 import sys
 from pathlib import Path
 import torch
@@ -24,28 +25,62 @@ from test_loop import MODEL, make
 out = Path(sys.argv[1])
 distributed.init(use_gpu=False)
 conf = load_yaml({tests!r} + "/../conf/train.yaml")
-conf["optim_conf"].update(epochs=3, lr=0.01)
+conf["optim_conf"].update(epochs=3, lr=0.01, save_updates=2)
 conf["data_conf"].update(batch_size=9)  # 24 utts: 9, 9, 6; odd, so the shares differ
-make(out, conf, model_conf={{**MODEL, "dropout": 0.0}}).run()
+trainer = make(out, conf, model_conf={{**MODEL, "dropout": float(os.environ["DROPOUT"])}})
+after_step, stop_at = trainer.model.after_step, int(os.environ.get("STOP_AT", "0"))
+def step(update, total):
+    after_step(update, total)
+    if update == stop_at:
+        distributed.barrier()
+        os._exit(9)  # as kill -9
+trainer.model.after_step = step
+torch.manual_seed(int(os.environ["START"]) + distributed.rank_and_world()[0])
+trainer.run()
 distributed.close()
 """
 
 
-@pytest.mark.parametrize("batch", [9])
-def test_two_processes_equal_one(tmp_path, batch):
+def command(tmp_path, name, processes):
     script = tmp_path / "worker.py"
     script.write_text(WORKER.format(tests=str(Path(__file__).resolve().parents[1])))
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    single = [sys.executable, str(script), str(tmp_path / "one")]
-    double = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    double += ["--nproc-per-node", "2", str(script), str(tmp_path / "two")]
-    for command in (single, double):
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+    start = [sys.executable]
+    if processes > 1:
+        start += ["-m", "torch.distributed.run", "--standalone"]
+        start += ["--nproc-per-node", str(processes)]
+    return [*start, str(script), str(tmp_path / name)]
+
+
+def call(command, **settings):
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "DROPOUT": "0.0", "START": "1", **settings}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+
+
+def logged(folder):
+    lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    return [{k: v for k, v in e.items() if not k.endswith("sec")} for e in lines]
+
+
+def test_two_processes_equal_one(tmp_path):
+    for name, processes in (("one", 1), ("two", 2)):
+        done = call(command(tmp_path, name, processes))
         assert done.returncode == 0, done.stderr[-2000:]
     one, two = (checkpoint.load(tmp_path / d / "last.pt") for d in ("one", "two"))
     for name, tensor in one["model"].items():
         torch.testing.assert_close(tensor, two["model"][name], rtol=1e-4, atol=1e-5)
-    logs = [(tmp_path / d / "log.jsonl").read_text().splitlines() for d in ("one", "two")]
-    for a, b in zip(*(map(json.loads, log) for log in logs), strict=True):
+    for a, b in zip(logged(tmp_path / "one"), logged(tmp_path / "two"), strict=True):
         assert (a["kind"], a["epoch"]) == (b["kind"], b["epoch"])
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-3)
+
+
+def test_two_processes_resume_exactly(tmp_path):
+    """Killed in the middle of an epoch; with dropout, which differs from process to process."""
+    whole, killed = (command(tmp_path, name, 2) for name in ("whole", "killed"))
+    assert call(whole, DROPOUT="0.2").returncode == 0
+    assert call(killed, DROPOUT="0.2", STOP_AT="5").returncode != 0
+    done = call(killed, DROPOUT="0.2", START="9")  # a new process has another random state
+    assert done.returncode == 0, done.stderr[-2000:]
+    states = [checkpoint.load(tmp_path / d / "last.pt")["model"] for d in ("whole", "killed")]
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+    assert logged(tmp_path / "whole") == logged(tmp_path / "killed")

@@ -17,7 +17,9 @@ from sertl.data.audio import read_audio
 from sertl.data.datadir import Utterance, read_table, write_data_dir
 from sertl.errors import SertlError
 from sertl.fingerprint import ids_hash
+from sertl.models.base import model_class
 from sertl.train import checkpoint, label_stage
+from sertl.train.decode import decode
 from sertl.train.experiment import resolve
 from sertl.train.label_stage import encoder, label_fold
 from sertl.train.phase import cost_line, train_phase
@@ -191,7 +193,7 @@ def test_another_folds_labels_are_refused(trained, tmp_path):
 
 
 def test_transductive_sees_all_audio_and_says_so(corpus, tmp_path):
-    conf = setup(corpus, "transductive=true", "pseudo_labels.per_gender=true")
+    conf = setup(corpus, "transductive=true")
     del conf["teacher"]  # the upstream's own hidden states
     place = Place(tmp_path, corpus / "data", corpus / "no", 1, 1)
     label_fold(conf, place, False, False)
@@ -201,8 +203,81 @@ def test_transductive_sees_all_audio_and_says_so(corpus, tmp_path):
         facts = run_json(place, phase)
         assert facts["transductive"] is True and facts["seen_ids"]["clustering"]["n"] == 24
     assert run_json(place, "frames")["seen_ids"]["train"]["n"] == 24
-    for utt, spec in read_scp(place.folder / "pseudo_labels/layer3_k4/labels.scp").items():
-        assert (read_array(spec, utt) < 2).all() == (utt[0] in "ac")  # female speakers
+
+
+def test_held_out_speakers_genders_are_labels_too(corpus, tmp_path):
+    conf = setup(corpus, "transductive=true", "pseudo_labels.per_gender=true")
+    place = Place(tmp_path, corpus / "data", corpus / "no", 1, 1)
+    with pytest.raises(SertlError, match="per_gender: transductive=true brings in audio without"):
+        label_fold(conf, place, False, False)
+
+
+def test_replaced_recordings_are_noticed(trained, corpus, tmp_path):
+    """Other audio of the same length, by what is read from audio: stages 4 to 7."""
+    conf, place = copied(trained, tmp_path)
+    place = replace(place, data=tmp_path / "data")
+    shutil.copytree(corpus / "data", place.data)
+    decode(conf, place, ["dev"], False, False)
+    noise = np.random.default_rng(9).normal(scale=0.1, size=round(16000 * 0.4))
+    soundfile.write(tmp_path / "other.wav", noise, 16000)  # as long as c0.wav, of the dev speaker
+    scp = place.data / "fold1/dev/wav.scp"
+    scp.write_text(scp.read_text().replace(str(corpus / "c0.wav"), str(tmp_path / "other.wav")))
+    stages = [
+        lambda: train_phase(conf, conf["teacher"], place, False, False),
+        lambda: label_fold(conf, place, False, False),
+        lambda: train_phase(conf, conf["phases"][1], place, False, False),
+        lambda: decode(conf, place, ["dev"], False, False),
+    ]
+    for stage in stages:
+        with pytest.raises(SertlError, match=r"made from other inputs:\n\s+audio: "):
+            stage()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_resume_is_exact(trained, corpus, tmp_path, monkeypatch, number):
+    """Masks and the margin's warm-up go on where they were."""
+    conf = setup(
+        corpus,
+        "optim_conf.epochs=2",
+        "optim_conf.save_updates=1",
+        "main.model_conf.margin_warmup=0.9",
+        "main.select=last",
+    )
+    phase = conf["phases"][number]
+    _, whole = copied(trained, tmp_path / "whole")
+    train_phase(conf, phase, whole, False, True)
+    _, killed = copied(trained, tmp_path / "killed")
+    plain = model_class(phase["model"]).after_step
+
+    def die(self, update, total):
+        plain(self, update, total)
+        if update == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as m:
+        m.setattr(model_class(phase["model"]), "after_step", die)
+        with pytest.raises(KeyboardInterrupt):
+            train_phase(conf, phase, killed, False, True)
+    torch.rand(7)
+    train_phase(conf, phase, killed, False, False)
+    states = [
+        checkpoint.load(place.folder / phase["name"] / "best.pt")["model"]
+        for place in (whole, killed)
+    ]
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+
+
+def test_settings_that_fail_leave_nothing_behind(trained, corpus, tmp_path):
+    """After the message is followed, the stage goes on with the features that it has."""
+    _, place = copied(trained, tmp_path)
+    shutil.rmtree(place.folder / "pseudo_labels")
+    with pytest.raises(SertlError, match="no number of clusters in"):
+        label_fold(setup(corpus, "pseudo_labels.clusters=[4096]"), place, False, False)
+    label_fold(setup(corpus, "pseudo_labels.clusters=[2]"), place, False, False)
+    assert run_json(place, "pseudo_labels")["label_sets"] == [
+        {"layer": layer, "clusters": 2} for layer in (1, 3)
+    ]
 
 
 def test_what_stage_5_refuses(corpus, tmp_path):

@@ -100,6 +100,31 @@ def test_same_seed_same_numbers_other_seed_others(tmp_path, phase_conf):
     assert any(not torch.equal(first[n], other[n]) for n in first)
 
 
+def test_a_stop_before_the_first_save_leaves_no_trace(tmp_path, phase_conf, monkeypatch):
+    """Killed after the first epoch was logged, before its state was saved."""
+    conf = phase_conf(optim_conf={"epochs": 2})
+    make(tmp_path / "whole", conf).run()
+    killed = make(tmp_path / "killed", conf)
+    monkeypatch.setattr(killed, "_save", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        killed.run()
+    make(tmp_path / "killed", conf).run()
+    assert logged(tmp_path / "whole") == logged(tmp_path / "killed")
+
+
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path, phase_conf, monkeypatch):
+    conf = phase_conf(optim_conf={"epochs": 4})
+    trainer = make(tmp_path, conf, select="dev_loss")
+    losses = iter([float("nan"), 3.0, float("nan"), 2.0])
+
+    def dev():
+        return {"loss": next(losses)}
+
+    monkeypatch.setattr(trainer, "_dev", dev)
+    state = trainer.run()
+    assert (state.best, state.best_epoch) == (2.0, 4)
+
+
 def test_learns_and_keeps_the_best_epoch(tmp_path, phase_conf):
     conf = phase_conf(optim_conf={"epochs": 30, "lr": 0.02}, data_conf={"batch_size": 8})
     trainer = make(tmp_path, conf, spread=0.3)
@@ -162,13 +187,14 @@ def test_non_finite_features_stop_with_the_utterances(tmp_path, phase_conf, stan
     assert not (tmp_path / "best.pt").exists()
 
 
-def test_fp16_on_the_cpu_and_unknown_choices_are_refused(tmp_path, phase_conf):
-    with pytest.raises(SertlError, match="fp16 needs a GPU"):
-        make(tmp_path, phase_conf(optim_conf={"autocast": "fp16"}))
-    with pytest.raises(SertlError, match="unknown autocast"):
-        make(tmp_path, phase_conf(optim_conf={"autocast": "bf61"}))
-    with pytest.raises(SertlError, match="unknown sampler"):
-        make(tmp_path, phase_conf(data_conf={"sampler": "balance"}))
+def test_balanced_sampling_needs_labels(tmp_path, phase_conf):
+    conf = phase_conf(data_conf={"sampler": "balanced"}, name="frames")
+    make(tmp_path / "labelled", conf)
+    data = fake_dataset()
+    data.classes = [-1] * len(data)
+    model = build_model("probe", SPEC, None, MODEL)
+    with pytest.raises(SertlError, match="the frames phase reads no emotion labels; set it for"):
+        Trainer(model, conf, data, None, tmp_path, 1, "last", torch.device("cpu"))
 
 
 def test_bf16_autocast_trains(tmp_path, phase_conf):

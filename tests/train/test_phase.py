@@ -25,6 +25,8 @@ def test_choose_layers():
     for bad in ("first", [], ["2"], None):
         with pytest.raises(SertlError, match="must be all, last or a list"):
             choose_layers(bad, 5, [0])
+    with pytest.raises(SertlError, match=r"pseudo_labels.layers: \[9\] not among"):
+        choose_layers(9, 5, [0, 1], "pseudo_labels.layers")
 
 
 def test_class_weights_by_hand():

@@ -117,6 +117,19 @@ def test_starts_that_are_refused(place, tmp_path):
     record = json.loads((other / "fingerprint.json").read_text())
     record["inputs"]["upstream"]["checkpoint"] = "abc"
     (other / "fingerprint.json").write_text(json.dumps(record))
-    (other / "train_ids").write_text("a-1\nc-1\n")
-    with pytest.raises(SertlError, match="1 utterances that fold 1 holds out, e.g. c-1"):
-        init_path(phase(init=str(other)), place, UPSTREAM, False)
+    for other_utt in ("c-1", "c-2"):  # held out, and another one of that speaker
+        (other / "train_ids").write_text(f"a-1 a\n{other_utt} c\n")
+        with pytest.raises(SertlError, match=f"1 utterances, or others .* e.g. {other_utt}"):
+            init_path(phase(init=str(other)), place, UPSTREAM, False)
+    # where the protocol trains on a speaker whom it tests on, others may
+    utts = [Utterance(f"{spk}-3", spk, "x.wav", 1.0, emo="ang") for spk in "ac"]
+    write_data_dir(place.fold_dir / "train", utts, ["ang", "sad"])
+    init_path(phase(init=str(other)), place, UPSTREAM, False)
+
+
+def test_what_a_start_has_seen_is_handed_on(place, tmp_path):
+    first = finished_phase(tmp_path / "one/pretrain", place)
+    (first / "train_ids").write_text("z-1 z\n")
+    (tmp_path / "two").mkdir()
+    save_ids(tmp_path / "two", training_data(["fold"], place, False, False), first)
+    assert (tmp_path / "two/train_ids").read_text() == "a-1 a\nz-1 z\n"

@@ -98,7 +98,7 @@ def test_a_start_that_has_seen_held_out_audio_is_refused(place, tmp_path):
     save_ids(seen, training_data(["fold"], place, False, False))
     check_foreign_init(seen, place, False)
     save_ids(seen, training_data(["fold"], place, False, True))
-    with pytest.raises(SertlError, match="trained on 4 utterances that fold 1 holds out, e.g. c-1"):
+    with pytest.raises(SertlError, match=r"trained on 4 utterances, or .* e.g. c-1"):
         check_foreign_init(seen, place, False)
     check_foreign_init(seen, place, True)
 

@@ -6,7 +6,8 @@
 # Usage, in a recipe's folder: ../../tools/tables/two_stage.sh NAME [options of run.sh, but --tag, --method]
 #
 #   NAME      beginning of the experiments' tags
-#   options   with --set, a setting of a phase (stage2.optim_conf.lr=1e-4) is for the rows that have it
+#   options   with --set, a setting of a phase (stage2.optim_conf.lr=1e-4) is for the rows that have it,
+#             and lr_scale.ctc for those with a CTC head
 #
 # Example: ../../tools/tables/two_stage.sh gao --corpus-dir /corpora/IEMOCAP --protocol fixed \
 #            --upstream xls_r_300m --ngpu 1
@@ -24,6 +25,7 @@ rows=(
   adapters_adapters all_all all_adapters
   no_fusion concat scl_norm scl_cos
 )
+without_asr=" adapters_ser adapters_ser_gender_style all_ser all_ser_gender_style "
 parts=(main stage1 stage2)
 first=all_all # of the rows with the same first stage
 for method in "${rows[@]}"; do
@@ -31,7 +33,12 @@ for method in "${rows[@]}"; do
     all_adapters | no_fusion | concat | scl_norm | scl_cos)
       share "${name}_$first" "${name}_$method" stage1 ;;
   esac
-  row "${name}_$method" "two_stage/$method" "$@"
+  options=()
+  for word in "$@"; do
+    if [[ $word == *.lr_scale.ctc=* && $without_asr == *" $method "* ]]; then continue; fi
+    options+=("$word")
+  done
+  row "${name}_$method" "two_stage/$method" "${options[@]}"
 done
 python -m sertl.bin.compare --table "${experiments[@]}" \
   --reference "$SERTL_ROOT/conf/reference_results.yaml" --out "exp/${name}_table.md"

@@ -61,6 +61,7 @@ if ! whole_zip "${part}"; then
 fi
 python3 -m zipfile -e "${part}" "${dir}"
 if ! complete; then
+  rm "${part}" # or another --url would never be fetched
   (cd "${dir}" && sums -c "${here}/sha256sums" 2> /dev/null) | grep -v ': OK$' >&2 || true
   die "the files above differ from the original recordings; ${url} is not the original release"
 fi
