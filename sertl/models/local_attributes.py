@@ -271,7 +271,8 @@ class Model(SERModel):
     def _check(self, health: dict[str, float], update: int, total: int) -> None:
         """Warn of, or stop at, collapsing targets (thresholds are ours)."""
         number = len(self.codebook.counts)
-        found = {"teacher_spread": (health["teacher_spread"], 0.1, 0.01)}
+        spreads = ("teacher_spread", "teacher_utt_spread")
+        found = {name: (health[name], 0.1, 0.01) for name in spreads}
         if self.classify is not None and update > GRACE * total:
             found["perplexity"] = (health["perplexity"], 0.1 * number, 2.0)
         for name, (value, warn, stop) in found.items():

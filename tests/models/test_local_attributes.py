@@ -213,6 +213,18 @@ def test_a_constant_teacher_is_named():
         model.after_step(1, 100)
 
 
+def test_a_teacher_that_tells_no_utterances_apart_is_named():
+    """Frames differ, utterances do not."""
+    model = make()
+    model.window = HealthWindow(SIZE, 5, updates=1, frames=1)
+    batch = make_batch()
+    batch.lens = torch.full_like(batch.lens, int(batch.lens[0]))
+    batch.feats = batch.feats[:1].expand_as(batch.feats)[:, :, : int(batch.lens[0])].contiguous()
+    model(batch)
+    with pytest.raises(SertlError, match=r"teacher_utt_spread of the targets is .* at update 1"):
+        model.after_step(1, 100)
+
+
 def test_one_cluster_for_all_is_named_after_a_while(caplog):
     model = make(centroids=40)
     model.window = HealthWindow(SIZE, 40, updates=1, frames=1)
