@@ -32,32 +32,43 @@ def quality_table(qualities: Mapping[str, dict[str, dict]], infos: Mapping[str, 
             row += [str(infos[label_set]["dead"]), f"{infos[label_set]['inertia']:.4g}"]
             row.append(f"{m['perplexity']:.1f}")
             for name in names:
-                values = m.get(name)
-                keys = ("nmi", "purity", "chance")
-                row += [f"{values[k]:.3f}" if values else "-" for k in keys]
+                told = says_something(m, name)
+                row += [f"{m[name][k]:.3f}" if told else "-" for k in ("nmi", "purity", "chance")]
             lines.append("| " + " | ".join(row) + " |")
     text = (
         "Frame pseudo-labels against what is known of the utterances. NMI: normalised mutual "
         "information; purity: share of frames in the majority of their cluster; chance: purity "
         "without clusters. Purity rises with the number of clusters, NMI need not. Dead clusters "
-        "and inertia per frame are of the frames that were clustered."
+        "and inertia per frame are of the frames that were clustered. A dash: all have the same."
     )
     return f"## Pseudo-labels\n\n{text}\n\n" + "\n".join(lines) + "\n"
 
 
-def quality_figure(
-    sets: Sequence[LabelSet], qualities: Mapping[str, dict[str, dict]], part: str
-) -> bytes:
-    """NMI with emotion, gender and speaker by layer, a line for each number of clusters."""
-    names = [n for n in OF_UTTERANCE if any(n in q[part] for q in qualities.values())]
+def says_something(measured: dict, name: str) -> bool:
+    """Whether utterances differ in it; the dev set of one fold may well be a single speaker."""
+    return name in measured and measured[name]["chance"] < 1.0
+
+
+def quality_figure(sets: Sequence[LabelSet], qualities: Mapping[str, dict[str, dict]]) -> bytes:
+    """NMI with emotion, gender and speaker by layer, a line for each number of clusters.
+
+    Of the dev set, or of the training set where there is no other or dev utterances do not differ.
+    """
+    one = qualities[sets[0].name]
+    parts = {}
+    for name in OF_UTTERANCE:
+        told = [part for part in ("dev", "train") if says_something(one.get(part, {}), name)]
+        if told:
+            parts[name] = told[0]
+    names = list(parts)
     fig = figure(3.6 * max(1, len(names)) + 1.0, 3.2)
     panels = np.atleast_1d(fig.subplots(1, max(1, len(names))))
     layers = sorted({s.layer for s in sets})
     for axes, name in zip(panels, names, strict=False):
-        plain(axes, f"With {name}, {part}", "layer", "normalised mutual information")
+        plain(axes, f"With {name}, {parts[name]}", "layer", "normalised mutual information")
         for number, clusters in enumerate(sorted({s.clusters for s in sets})):
             own = sorted((s for s in sets if s.clusters == clusters), key=lambda s: s.layer)
-            values = [qualities[s.name][part][name]["nmi"] for s in own]
+            values = [qualities[s.name][parts[name]][name]["nmi"] for s in own]
             at = [layers.index(s.layer) for s in own]
             colour = COLOURS[number % len(COLOURS)]
             axes.plot(at, values, "o-", color=colour, label=f"K = {clusters}", markersize=5)

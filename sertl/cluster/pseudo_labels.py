@@ -160,8 +160,7 @@ def write_insight(
         stride: Samples per frame.
     """
     sets = list(codebooks)
-    part = "dev" if "dev" in parts else "train"
-    shown = insight.examples(parts[part])
+    shown = insight.examples(parts.get("dev", parts["train"]))
     qualities, timelines = {}, {}
     for label_set in sets:
         scp = specs_of_labels(out / label_set.name)
@@ -172,7 +171,7 @@ def write_insight(
         timelines[label_set.name] = {u.utt: labels[u.utt] for u in shown}
     infos = {label_set.name: book.info for label_set, book in codebooks.items()}
     write_text(out / "insight_quality.md", insight.quality_table(qualities, infos))
-    pictures = {"insight_quality.png": insight.quality_figure(sets, qualities, part)}
+    pictures = {"insight_quality.png": insight.quality_figure(sets, qualities)}
     if shown:
         frame_sec = stride / SAMPLE_RATE
         pictures["insight_timelines.png"] = insight.timeline_figure(

@@ -9,7 +9,7 @@ from arks import clouds, write_feats
 from sklearn.metrics import normalized_mutual_info_score
 
 from sertl import fingerprint
-from sertl.cluster import pseudo_labels
+from sertl.cluster import insight, pseudo_labels
 from sertl.cluster.pseudo_labels import (
     check_settings,
     choose_sets,
@@ -21,6 +21,7 @@ from sertl.cluster.quality import measure, perplexity, purity
 from sertl.config import load_yaml
 from sertl.data.ark import read_array, read_scp
 from sertl.data.datadir import DataDir, Utterance, write_table
+from sertl.data.frame_labels import LabelSet
 from sertl.errors import SertlError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,6 +143,23 @@ def test_insight_files(fold, tmp_path):
     assert "| layer3_k6 | dev |" in text and "speaker NMI" in text
     for name in ("quality", "timelines"):
         assert (tmp_path / f"out/insight_{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_dev_speakers_share_is_shown_of_the_training_set(monkeypatch):
+    """A dev set of one speaker says nothing about gender and speaker."""
+    differs = {"nmi": 0.5, "purity": 0.7, "chance": 0.5}
+    same = {"nmi": 0.0, "purity": 1.0, "chance": 1.0}
+    train = {"perplexity": 3.0, "emotion": differs, "gender": differs, "speaker": differs}
+    dev = {"perplexity": 3.0, "emotion": differs, "gender": same, "speaker": same}
+    titles = []
+    plain = insight.plain
+    monkeypatch.setattr(insight, "plain", lambda a, t, *w: titles.append(t) or plain(a, t, *w))
+    sets = [LabelSet(1, 4)]
+    insight.quality_figure(sets, {"layer1_k4": {"train": train, "dev": dev}})
+    assert titles == ["With emotion, dev", "With gender, train", "With speaker, train"]
+    infos = {"layer1_k4": {"dead": 0, "inertia": 1.0}}
+    table = insight.quality_table({"layer1_k4": {"train": train, "dev": dev}}, infos)
+    assert "| layer1_k4 | dev | 0 | 1 | 3.0 | 0.500 | 0.700 | 0.500 | - | - | - |" in table
 
 
 def test_quality_by_hand():
