@@ -159,8 +159,10 @@ def test_gmp_tl_adds_one_part_a_row(table):
 
 
 def test_label_sets_has_a_row_for_each_pair(table):
-    done, calls = table("label_sets.sh", "g", "1 3", "8 16", "--nj", "1")
+    paths = ("--corpus-dir", "../corpus", "--ckpt", "./weights.pt")
+    done, calls = table("label_sets.sh", "g", "1 3", "8 16", *paths, "--nj", "1")
     assert "holds no score_test.json" in done.stderr
+    assert all(c["args"][4:10] == [*paths, "--nj", "1"] for c in calls)
     tags = [f"g_layer{layer}_k{k}" for layer in (1, 3) for k in (8, 16)]
     assert [c["tag"] for c in calls] == tags
     assert [c["made"][0] for c in calls] == ["teacher"] + ["pseudo_labels"] * 3

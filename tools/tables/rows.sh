@@ -61,7 +61,10 @@ row() {
   shift 2
   own=" $(_parts_of "$method") "
   for word in "$@"; do
-    if [[ " ${parts[*]} " == *" ${word%%.*} "* && $own != *" ${word%%.*} "* ]]; then continue; fi
+    # only key=value: the path ../corpus has no part before its dot
+    if [[ $word == ?*.*=* && " ${parts[*]} " == *" ${word%%.*} "* && $own != *" ${word%%.*} "* ]]; then
+      continue
+    fi
     # of a --set all of whose words were left out, nothing stays
     if [[ $word == --* && ${words[-1]} == --set ]]; then unset "words[-1]"; fi
     words+=("$word")
