@@ -25,3 +25,13 @@ def unknown_name(what: str, name: object, known: Iterable[str]) -> SertlError:
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     return SertlError(f"unknown {what} '{name}'{hint} Known: {', '.join(names) or '(none)'}")
+
+
+def check_count(name: str, value: object, least: int = 1) -> None:
+    """Refuse a setting that is not a whole number, or too small a one.
+
+    Raises:
+        SertlError: Naming the setting.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise SertlError(f"{name}: {value!r} is not a whole number of at least {least}")

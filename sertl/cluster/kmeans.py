@@ -13,7 +13,7 @@ from sertl.cluster.codebook import Codebook
 from sertl.cluster.frames import Frames
 from sertl.cluster.plus_plus import plus_plus
 from sertl.data.dataset import GENDERS
-from sertl.errors import SertlError
+from sertl.errors import SertlError, check_count
 from sertl.fingerprint import ids_hash
 from sertl.seed import derive_seed
 
@@ -56,7 +56,9 @@ def learn(
     Raises:
         SertlError: A number below 1, or fewer frames than clusters.
     """
-    check_counts(clusters=clusters, batch_frames=batch_frames, restarts=restarts, passes=passes)
+    counts = {"clusters": clusters, "batch_frames": batch_frames}
+    for name, value in {**counts, "restarts": restarts, "passes": passes}.items():
+        check_count(name, value)
     if frames.total < clusters:
         raise SertlError(f"{frames.scp}: {frames.total} frames cannot make {clusters} clusters")
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
@@ -90,17 +92,6 @@ def learn(
             if idle >= PATIENCE and number > 0:  # every frame was seen at least once
                 return model.cluster_centers_, inertias
     return model.cluster_centers_, inertias
-
-
-def check_counts(**counts: object) -> None:
-    """Refuse what is not a whole number of at least 1.
-
-    Raises:
-        SertlError: Naming it.
-    """
-    for name, value in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise SertlError(f"{name}: {value!r} is not a whole number of at least 1")
 
 
 def learn_codebook(

@@ -21,14 +21,14 @@ from sertl.atomic import write_bytes, write_text
 from sertl.cluster import insight
 from sertl.cluster.codebook import Codebook, load_codebook, save_codebook
 from sertl.cluster.frames import Frames
-from sertl.cluster.kmeans import check_counts, learn_codebook, split_by_gender
+from sertl.cluster.kmeans import learn_codebook, split_by_gender
 from sertl.cluster.label import dump_labels
 from sertl.cluster.quality import measure
 from sertl.data.ark import read_array
 from sertl.data.audio import SAMPLE_RATE
 from sertl.data.datadir import DataDir, Utterance, read_table
 from sertl.data.frame_labels import LabelSet, specs_of_labels
-from sertl.errors import SertlError
+from sertl.errors import SertlError, check_count
 from sertl.seed import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -83,9 +83,9 @@ def check_settings(conf: dict, learned_on: dict[str, Utterance]) -> None:
     if not isinstance(clusters, list) or not clusters:
         raise SertlError(f"pseudo_labels.clusters must be a list of numbers, got {clusters!r}")
     for number in clusters:
-        check_counts(**{"pseudo_labels.clusters": number})
+        check_count("pseudo_labels.clusters", number)
     for key in ("min_frames", "batch_frames", "restarts", "passes"):
-        check_counts(**{f"pseudo_labels.{key}": conf[key]})
+        check_count(f"pseudo_labels.{key}", conf[key])
     if conf["per_gender"]:
         for number in clusters:
             split_by_gender(learned_on, number, {u.utt: u.gender for u in learned_on.values()})

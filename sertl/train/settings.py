@@ -6,7 +6,7 @@ import math
 import torch
 
 from sertl.data.dataset import UttDataset
-from sertl.errors import SertlError, unknown_name
+from sertl.errors import SertlError, check_count, unknown_name
 
 AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 SELECT = {"dev_ua": "ua", "dev_wa": "wa", "dev_ccc": "ccc", "dev_loss": "loss", "last": None}
@@ -48,11 +48,7 @@ def check_settings(
         raise SertlError(f"select: {select} needs a dev set, and this protocol has none")
     for section, counts in COUNTS.items():
         for key, least in counts.items():
-            value = conf[section][key]
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise SertlError(
-                    f"{section}.{key}: {value!r} is not a whole number of at least {least}"
-                )
+            check_count(f"{section}.{key}", conf[section][key], least)
     for section, limits in NUMBERS.items():
         for key, (least, greatest) in limits.items():
             value = conf[section][key]
