@@ -3,6 +3,7 @@
 
 import os
 import pickle
+import struct
 
 import kaldiio
 import numpy as np
@@ -43,10 +44,24 @@ def test_round_trip(tmp_path, arrays, compress):
         np.testing.assert_allclose(read, array, rtol=1e-6, atol=0.51 * step)
 
 
-def test_kaldiio_reads_the_same(tmp_path, arrays):
-    write(tmp_path / "f", arrays, compress=False)
-    for utt, array in kaldiio.load_scp(str(tmp_path / "f.scp")).items():
-        np.testing.assert_array_equal(array, arrays[utt])
+@pytest.mark.parametrize("compress", [True, False])
+def test_kaldiio_reads_the_same_to_the_bit(tmp_path, arrays, compress):
+    arrays["s-4"] = 1e3 * np.random.default_rng(1).standard_normal((300, 40), np.float32) - 77.7
+    scp = write(tmp_path / "f", arrays, compress=compress)
+    theirs = kaldiio.load_scp(str(tmp_path / "f.scp"))
+    assert set(theirs) == set(arrays)
+    for utt, array in theirs.items():
+        np.testing.assert_array_equal(read_array(scp[utt], utt), array)
+        if not compress:
+            np.testing.assert_array_equal(array, arrays[utt])
+
+
+@pytest.mark.parametrize("sizes", [(0, 3), (3, 0), (-2, -3)])
+def test_sizes_that_no_array_has(tmp_path, sizes):
+    header = b"\0BFM " + struct.pack("<bibi", 4, sizes[0], 4, sizes[1])
+    (tmp_path / "f.ark").write_bytes(b"s-1 " + header + bytes(64))
+    with pytest.raises(SertlError, match="there is no array of utterance 's-1'"):
+        read_array(f"{tmp_path}/f.ark:4", "s-1")
 
 
 def test_int32_is_written_as_kaldiio_does(tmp_path, arrays):
