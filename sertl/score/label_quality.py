@@ -10,7 +10,7 @@ import numpy as np
 from sertl.data.frame_labels import LabelSet
 from sertl.errors import SertlError
 from sertl.score.compare import Run, difference, load_run
-from sertl.score.plots import COLOURS, figure, plain, to_png
+from sertl.score.plots import COLOURS, GREY, figure, plain, to_png
 from sertl.score.runs import find_cells, read_json
 from sertl.score.tables import NONE, Table, decimal, percent, spanned
 
@@ -85,14 +85,19 @@ def _mean(entries: list[dict], key: str) -> float:
     return float(np.mean([entry[key] for entry in entries]))
 
 
-def quality_table(qualities: Sequence[LabelQuality]) -> Table:
+def quality_table(qualities: Sequence[LabelQuality], reference: Run | None = None) -> Table:
     """A row for each label set, by layer and number of clusters.
+
+    Args:
+        qualities: Of all experiments.
+        reference: An experiment without frame labels, which gets the first row.
 
     Raises:
         SertlError: If two experiments were not scored on the same utterances and folds.
     """
     first = qualities[0].run
-    for other in (q.run for q in qualities[1:]):
+    others = [q.run for q in qualities[1:]] + ([reference] if reference else [])
+    for other in others:
         if found := difference(first, other):
             raise SertlError(f"{first.exp} and {other.exp} are not comparable: {found}")
     rows = sorted(qualities, key=lambda q: (q.layer, q.clusters, q.run.name))
@@ -103,15 +108,17 @@ def quality_table(qualities: Sequence[LabelQuality]) -> Table:
     header += [f"purity {name}, {part} (chance)" for part, name in emotion]
     header += ["UA", "UA 95 %"]
     words = []
+    if reference:
+        unlabelled = [NONE] * len(header)
+        unlabelled[2], unlabelled[-2:] = reference.name, _ua(reference)
+        words.append(unlabelled)
     for q in rows:
         row = [str(q.layer), str(q.clusters), q.run.name, decimal(q.perplexity, 1)]
         row += [decimal(q.nmi.get(key), 3) for key in keys]
         for key in emotion:
             value = q.purity.get(key)
             row.append(NONE if value is None else f"{value[0]:.3f} ({value[1]:.3f})")
-        pooled = q.run.summary["metrics"]["ua"]["pooled"]
-        row += [percent(pooled["mean"]), spanned(pooled["interval_utt"])] if q.alone else [NONE] * 2
-        words.append(row)
+        words.append(row + (_ua(q.run) if q.alone else [NONE] * 2))
     notes = [
         "Labels of frames against what is known of their utterances, mean over folds and seeds; "
         "chance: purity of one single cluster. UA in per cent, of the finished model, where this "
@@ -119,13 +126,16 @@ def quality_table(qualities: Sequence[LabelQuality]) -> Table:
     ]
     several = {q.run.name: q.run for q in rows if not q.alone}
     for name, run in sorted(several.items()):
-        ua = run.summary["metrics"]["ua"]["pooled"]
         sets = sum(q.run.name == name for q in rows)
-        notes.append(
-            f"{name}, with all of its {sets} label sets: UA {percent(ua['mean'])} "
-            f"({spanned(ua['interval_utt'])})."
-        )
+        mean, interval = _ua(run)
+        notes.append(f"{name}, with all of its {sets} label sets: UA {mean} ({interval}).")
     return Table(first.scored_on, header, words, notes)
+
+
+def _ua(run: Run) -> list[str]:
+    """In per cent, and its interval."""
+    pooled = run.summary["metrics"]["ua"]["pooled"]
+    return [percent(pooled["mean"]), spanned(pooled["interval_utt"])]
 
 
 def _keys(qualities: Sequence[LabelQuality]) -> list[tuple[str, str]]:
@@ -134,8 +144,11 @@ def _keys(qualities: Sequence[LabelQuality]) -> list[tuple[str, str]]:
     return sorted(found, key=lambda key: (OF.index(key[1]), key[0] != "train"))
 
 
-def quality_figure(qualities: Sequence[LabelQuality]) -> bytes:
-    """A panel for each kind of quality and one for the UA, over layers; a line for each K."""
+def quality_figure(qualities: Sequence[LabelQuality], reference: Run | None = None) -> bytes:
+    """A panel for each kind of quality and one for the UA, over layers; a line for each K.
+
+    The reference, an experiment without frame labels, is a level among the UA.
+    """
     keys = _keys(qualities)
     layers = sorted({q.layer for q in qualities})
     clusters = sorted({q.clusters for q in qualities})
@@ -170,5 +183,9 @@ def quality_figure(qualities: Sequence[LabelQuality]) -> bytes:
     for panel in panels[len(keys) + 1 :]:
         panel.set_axis_off()
     handles, titles = panels[0].get_legend_handles_labels()
+    if reference:
+        level = 100 * reference.summary["metrics"]["ua"]["pooled"]["mean"]
+        handles.append(ua.axhline(level, color=GREY, linestyle="--", linewidth=1.2, zorder=0))
+        titles.append(reference.name)
     fig.legend(handles, titles, loc="outside right center", fontsize=8, frameon=False)
     return to_png(fig)

@@ -83,6 +83,19 @@ def test_means_over_folds_by_layer_and_k(labelled):
     assert any("all, with all of its 2 label sets: UA" in note for note in table.notes)
 
 
+def test_an_experiment_without_labels_comes_first(labelled, recipe):
+    exp = labelled("a", [(2, 64)])
+    reference = load_run(labelled("none", [], skill=0.9), "test")
+    table = quality_table(load_qualities(exp), reference)
+    ua = reference.summary["metrics"]["ua"]["pooled"]["mean"]
+    first = table.rows[0]
+    assert first[2] == "none" and first[-2] == f"{100 * ua:.2f}" and " to " in first[-1]
+    assert {word for i, word in enumerate(first[:-2]) if i != 2} == {"–"}
+    assert [row[2] for row in table.rows] == ["none", "a"]
+    with_level, without = (quality_figure(load_qualities(exp), r) for r in (reference, None))
+    assert with_level != without
+
+
 def test_the_figure_has_a_panel_for_each_measure(labelled):
     exps = [labelled("a", [(2, 64)]), labelled("b", [(4, 64)])]
     png = quality_figure([q for exp in exps for q in load_qualities(exp)])
@@ -105,3 +118,5 @@ def test_experiments_on_other_folds_are_refused(labelled):
     (part / "seed1/fold3/score_test.json").unlink()
     with pytest.raises(SertlError, match="not comparable: other folds"):
         quality_table([*load_qualities(whole), *load_qualities(part)])
+    with pytest.raises(SertlError, match="not comparable: other folds"):
+        quality_table(load_qualities(whole), load_run(part, "test"))

@@ -160,13 +160,16 @@ def test_gmp_tl_adds_one_part_a_row(table):
 
 def test_label_sets_has_a_row_for_each_pair(table):
     paths = ("--corpus-dir", "../corpus", "--ckpt", "./weights.pt")
-    done, calls = table("label_sets.sh", "g", "1 3", "8 16", *paths, "--nj", "1")
+    epochs = ("--set", "teacher.optim_conf.epochs=3", "optim_conf.epochs=2")
+    done, calls = table("label_sets.sh", "g", "1 3", "8 16", *paths, "--nj", "1", *epochs)
     assert "holds no score_test.json" in done.stderr
     assert all(c["args"][4:10] == [*paths, "--nj", "1"] for c in calls)
     tags = [f"g_layer{layer}_k{k}" for layer in (1, 3) for k in (8, 16)]
-    assert [c["tag"] for c in calls] == tags
-    assert [c["made"][0] for c in calls] == ["teacher"] + ["pseudo_labels"] * 3
-    assert calls[-1]["settings"] == ["pseudo_labels.layers=[3]", "pseudo_labels.clusters=[16]"]
+    assert [c["tag"] for c in calls] == ["g_no_labels", *tags]
+    assert [c["made"][0] for c in calls] == ["main", "teacher"] + ["pseudo_labels"] * 3
+    assert calls[0]["settings"] == ["optim_conf.epochs=2"]  # there is no teacher
+    own = ["pseudo_labels.layers=[3]", "pseudo_labels.clusters=[16]"]
+    assert calls[-1]["settings"] == [*epochs[1:], *own]
 
 
 def test_label_sets_takes_the_teacher_of_the_ablation(table):

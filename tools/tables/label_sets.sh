@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Which layer and how many clusters make good frame pseudo-labels: GMP-TL with one label set, for each
-# layer and number of clusters, and the quality of the labels beside the final UA. Writes
-# exp/<name>_label_sets.md and .png. The teacher is trained once, or is that of gmp_tl.sh with the same
-# name. Interrupted, it goes on where it was.
+# layer and number of clusters, and the quality of the labels beside the final UA, and that of the last
+# step alone. Writes exp/<name>_label_sets.md and .png. The teacher is trained once, or is that of
+# gmp_tl.sh with the same name. Interrupted, it goes on where it was.
 #
 # Usage, in a recipe's folder:
 #   ../../tools/tables/label_sets.sh NAME LAYERS CLUSTERS [options of run.sh, but --tag, --method]
@@ -23,6 +23,10 @@ read -r -a layers <<< "$2"
 read -r -a clusters <<< "$3"
 shift 3
 
+parts=(teacher pseudo_labels frames main)
+row "${name}_no_labels" gmp_tl/no_frame_stage "$@"
+reference=${experiments[*]}
+experiments=()
 first=${name}_layer${layers[0]}_k${clusters[0]}
 share "${name}_gender" "$first" teacher
 for layer in "${layers[@]}"; do
@@ -32,5 +36,5 @@ for layer in "${layers[@]}"; do
     row "$tag" gmp_tl "$@" --set "pseudo_labels.layers=[$layer]" "pseudo_labels.clusters=[$k]"
   done
 done
-python -m sertl.bin.label_quality "${experiments[@]}" --out "exp/${name}_label_sets"
+python -m sertl.bin.label_quality "${experiments[@]}" --reference "$reference" --out "exp/${name}_label_sets"
 log "done: $PWD/exp/${name}_label_sets.md and .png"
