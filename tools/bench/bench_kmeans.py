@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, nargs="+", default=[500, 2000], help="K")
     parser.add_argument("--restarts", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--label-only", action="store_true", help="with frames as centroids")
     parser.add_argument("--folder", default=None, help="for the ark: 1.5 GB for a million frames")
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="all by default"
@@ -68,6 +69,7 @@ def main() -> None:
                         scp=f"{folder}/feats.scp",
                         clusters=clusters,
                         restarts=args.restarts,
+                        learn=not args.label_only,
                     )
                     found[row].append(result)
             for row, results in found.items():
@@ -76,7 +78,7 @@ def main() -> None:
                         clusters,
                         row,
                         summary([r["read_sec"] for r in results]),
-                        summary([r["learn_sec"] for r in results]),
+                        "-" if args.label_only else summary([r["learn_sec"] for r in results]),
                         summary([r["label_sec"] for r in results]),
                         f"{max(r['peak_gib'] for r in results):.2f} GiB",
                         f"{results[-1]['inertia']:.2f}",

@@ -15,8 +15,8 @@ from sertl.data.ark import read_scp
 
 BATCH = 10_000
 
-
 Seconds = tuple[float, float, float]  # to read all frames first, to learn, to label
+Centroids = np.ndarray | None  # given ones are not learned
 
 
 def in_memory(frames: Frames) -> np.ndarray:
@@ -30,14 +30,20 @@ def in_memory(frames: Frames) -> np.ndarray:
     return whole
 
 
-def with_sklearn(frames: Frames, clusters: int, restarts: int) -> tuple[Seconds, float]:
+def with_sklearn(
+    frames: Frames, clusters: int, restarts: int, given: Centroids
+) -> tuple[Seconds, float]:
     """Seconds, and inertia per frame."""
     asked = time.perf_counter()
     whole = in_memory(frames)
     begun = time.perf_counter()
-    model = MiniBatchKMeans(
-        clusters, batch_size=BATCH, n_init=restarts, compute_labels=False, random_state=0
-    ).fit(whole)
+    if given is None:
+        model = MiniBatchKMeans(
+            clusters, batch_size=BATCH, n_init=restarts, compute_labels=False, random_state=0
+        ).fit(whole)
+    else:
+        model = MiniBatchKMeans(clusters, init=given, n_init=1).partial_fit(given)
+        model.cluster_centers_ = given
     learned = time.perf_counter()
     labels = model.predict(whole)
     labelled = time.perf_counter()
@@ -48,10 +54,12 @@ def with_sklearn(frames: Frames, clusters: int, restarts: int) -> tuple[Seconds,
     return (begun - asked, learned - begun, labelled - learned), total / len(whole)
 
 
-def with_sertl(frames: Frames, clusters: int, restarts: int) -> tuple[Seconds, float]:
+def with_sertl(
+    frames: Frames, clusters: int, restarts: int, given: Centroids
+) -> tuple[Seconds, float]:
     """Seconds, and inertia per frame."""
     begun = time.perf_counter()
-    centroids, _ = learn(frames, clusters, 0, BATCH, restarts)
+    centroids = learn(frames, clusters, 0, BATCH, restarts)[0] if given is None else given
     learned = time.perf_counter()
     total = 0.0
     for _, _, distances in label_utterances(Nearest(centroids), frames):
@@ -59,17 +67,24 @@ def with_sertl(frames: Frames, clusters: int, restarts: int) -> tuple[Seconds, f
     return (0.0, learned - begun, time.perf_counter() - learned), total / frames.total
 
 
-def with_faiss(frames: Frames, clusters: int, restarts: int) -> tuple[Seconds, float]:
+def with_faiss(
+    frames: Frames, clusters: int, restarts: int, given: Centroids
+) -> tuple[Seconds, float]:
     """Seconds, and inertia per frame; 20 iterations, one start."""
     import faiss
 
     asked = time.perf_counter()
     whole = in_memory(frames)
     begun = time.perf_counter()
-    model = faiss.Kmeans(frames.size, clusters, niter=20, seed=1)
-    model.train(whole)
+    if given is None:
+        model = faiss.Kmeans(frames.size, clusters, niter=20, seed=1)
+        model.train(whole)
+        index = model.index
+    else:
+        index = faiss.IndexFlatL2(frames.size)
+        index.add(given)
     learned = time.perf_counter()
-    distances, _ = model.index.search(whole, 1)
+    distances, _ = index.search(whole, 1)
     labelled = time.perf_counter()
     seconds = (begun - asked, learned - begun, labelled - learned)
     return seconds, float(distances.mean(dtype=np.float64))
@@ -79,7 +94,10 @@ def main() -> None:
     args = worker.start(__doc__)
     frames = Frames(args["scp"], list(read_scp(args["scp"])))
     run = {"scikit-learn": with_sklearn, "sertl": with_sertl, "faiss": with_faiss}[args["row"]]
-    seconds, inertia = run(frames, args["clusters"], args["restarts"])
+    given = None
+    if not args["learn"]:
+        given = frames.sample(args["clusters"], np.random.default_rng(0))
+    seconds, inertia = run(frames, args["clusters"], args["restarts"], given)
     found = dict(zip(("read_sec", "learn_sec", "label_sec"), seconds, strict=True))
     worker.report(**found, inertia=inertia, peak_gib=peak_gib())
 

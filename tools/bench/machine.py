@@ -42,7 +42,7 @@ def _bf16() -> list[str]:
 
 
 def measure(script: str, threads: int = 1, **arguments: object) -> dict:
-    """Run a script of this folder in a process of its own.
+    """Run a script of this folder in a process of its own; say on stderr what it found.
 
     Args:
         script: It gets arguments as JSON in its one argument, and prints JSON in its last line.
@@ -59,7 +59,9 @@ def measure(script: str, threads: int = 1, **arguments: object) -> dict:
     )
     if done.returncode:
         raise SystemExit(f"{script} failed on {arguments}:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    found = done.stdout.splitlines()[-1]
+    print(f"{script} {arguments}: {found}", file=sys.stderr, flush=True)  # a run may take an hour
+    return json.loads(found)
 
 
 def peak_gib(workers: int = 0) -> float:
