@@ -34,7 +34,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=200, help="default: %(default)s")
     parser.add_argument("--upstream", default="hubert_base", help="default: %(default)s")
     parser.add_argument("--ckpt", default="", help="weights (default: random ones, HuBERT-base)")
-    parser.add_argument("--method", default="probe", help="probe or sap (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="all by default"
@@ -58,6 +57,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_options(parser)
+    parser.add_argument("--method", default="probe", help="probe or sap (default: %(default)s)")
     args = parser.parse_args()
 
     print_machine()
