@@ -24,10 +24,10 @@ TWO_BYTE_AUTO = 3  # 16 bits between the smallest and largest value of a matrix;
 INTEGERS = b"\0B\4"
 INTEGER = np.dtype([("bytes", "i1"), ("value", "<i4")])
 COMPRESSED = b"\0BCM2 "  # smallest value and range, sizes, then 16-bit steps
-# First bytes, layout of what follows them (the sizes, last), elements. Read here, since every epoch
-# from arks does: kaldiio takes 7 times as long, would unpickle, and run a path that is a pipe.
+# First bytes, layout of the sizes after them, elements. Read here, since every epoch from arks does
+# it: kaldiio takes several times as long, would unpickle, and run a path that is a pipe.
 FORMATS = (
-    (COMPRESSED, struct.Struct("<ffii"), np.dtype("<u2")),
+    (COMPRESSED, struct.Struct("<8xii"), np.dtype("<u2")),
     (b"\0BFM ", struct.Struct("<xixi"), np.dtype("<f4")),
     (b"\0BFV ", struct.Struct("<xi"), np.dtype("<f4")),
     (INTEGERS, struct.Struct("<i"), INTEGER),
@@ -160,28 +160,22 @@ def _size(header: bytes) -> int:
         if header.startswith(start):
             if len(header) < len(start) + layout.size:
                 return LONGEST_HEADER  # more than there is: truncated
-            sizes = _sizes(start, layout.unpack_from(header, len(start)))
+            sizes = layout.unpack_from(header, len(start))
             whole = len(start) + layout.size + element.itemsize * prod(sizes)
             return whole if min(sizes) > 0 else 0
     return 0
 
 
-def _sizes(start: bytes, fields: tuple) -> tuple[int, ...]:
-    """The shape, among the numbers of a header."""
-    return fields[2:] if start == COMPRESSED else fields
-
-
 def _decode(data: bytes) -> np.ndarray:
     """A whole array with its header, of one of FORMATS."""
     start, layout, element = next(f for f in FORMATS if data.startswith(f[0]))
-    fields = layout.unpack_from(data, len(start))
     stored = np.frombuffer(data, element, offset=len(start) + layout.size)
-    stored = stored.reshape(_sizes(start, fields))
+    stored = stored.reshape(layout.unpack_from(data, len(start)))
     if start == INTEGERS:
         return stored["value"].astype(np.int32)
     array = stored.astype(np.float32)
     if start == COMPRESSED:  # in kaldiio's order of operations, for the same values to the bit
-        lowest, reach = fields[:2]
+        lowest, reach = struct.unpack_from("<ff", data, len(start))
         array *= np.float32(reach)
         array /= np.float32(65535.0)
         array += np.float32(lowest)

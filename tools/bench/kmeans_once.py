@@ -42,6 +42,7 @@ def with_sklearn(
             clusters, batch_size=BATCH, n_init=restarts, compute_labels=False, random_state=0
         ).fit(whole)
     else:
+        # predict wants a model that has learned
         model = MiniBatchKMeans(clusters, init=given, n_init=1).partial_fit(given)
         model.cluster_centers_ = given
     learned = time.perf_counter()

@@ -25,8 +25,6 @@ shift 3
 
 parts=(teacher pseudo_labels frames main)
 row "${name}_no_labels" gmp_tl/no_frame_stage "$@"
-reference=${experiments[*]}
-experiments=()
 first=${name}_layer${layers[0]}_k${clusters[0]}
 share "${name}_gender" "$first" teacher
 for layer in "${layers[@]}"; do
@@ -36,5 +34,6 @@ for layer in "${layers[@]}"; do
     row "$tag" gmp_tl "$@" --set "pseudo_labels.layers=[$layer]" "pseudo_labels.clusters=[$k]"
   done
 done
-python -m sertl.bin.label_quality "${experiments[@]}" --reference "$reference" --out "exp/${name}_label_sets"
+python -m sertl.bin.label_quality "${experiments[@]:1}" --reference "${experiments[0]}" \
+  --out "exp/${name}_label_sets"
 log "done: $PWD/exp/${name}_label_sets.md and .png"
