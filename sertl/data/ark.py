@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import kaldiio.matio
 import numpy as np
@@ -20,17 +21,17 @@ from sertl.errors import SertlError
 
 TWO_BYTE_AUTO = 3  # 16 bits between the smallest and largest value of a matrix; half of float32
 
-# Start and elements of a vector of int32. kaldiio handles one element at a time, which is slow.
+# Start and elements of a vector of int32. kaldiio handles one element at a time, which is slow;
+# training on frame labels reads them anew for each batch.
 INTEGERS = b"\0B\4"
 INTEGER = np.dtype([("bytes", "i1"), ("value", "<i4")])
-COMPRESSED = b"\0BCM2 "  # smallest value and range, sizes, then 16-bit steps
-# First bytes, layout of the sizes after them, elements. Read here, since every epoch from arks does
-# it: kaldiio takes several times as long, would unpickle, and run a path that is a pipe.
+# First bytes, layout of the sizes after them, bytes per element. Nothing else is read: kaldiio
+# would also unpickle, and run a path that is a pipe.
 FORMATS = (
-    (COMPRESSED, struct.Struct("<8xii"), np.dtype("<u2")),
-    (b"\0BFM ", struct.Struct("<xixi"), np.dtype("<f4")),
-    (b"\0BFV ", struct.Struct("<xi"), np.dtype("<f4")),
-    (INTEGERS, struct.Struct("<i"), INTEGER),
+    (b"\0BCM2 ", struct.Struct("<8xii"), 2),
+    (b"\0BFM ", struct.Struct("<xixi"), 4),
+    (b"\0BFV ", struct.Struct("<xi"), 4),
+    (INTEGERS, struct.Struct("<i"), INTEGER.itemsize),
 )
 LONGEST_HEADER = 22
 
@@ -135,51 +136,50 @@ def read_array(spec: str, utt: str) -> np.ndarray:
             before = stream.read(min(offset, len(name)))
             header = stream.read(LONGEST_HEADER)
             size = _size(header)
-            data = header[:size] + stream.read(max(0, size - len(header)))
+            there = max(0, os.fstat(stream.fileno()).st_size - offset)
+            whole = before == name and 0 < size <= there
+            array = _decode(stream, offset, header) if whole else None
     except FileNotFoundError as error:
         where = "" if os.path.isabs(path) else f" (read from the folder {os.getcwd()})"
         raise SertlError(f"utterance '{utt}': no ark file {path}{where}") from error
     except OSError as error:
         raise SertlError(f"utterance '{utt}': {path} cannot be read: {error.strerror}") from error
-    if len(header) == 0 or (size and len(data) < size):
+    if len(header) == 0 or size > there:
         raise SertlError(
             f"{path} is truncated: utterance '{utt}' at offset {offset} needs {size or 'some'} "
-            f"bytes, {len(data)} are there; delete the folder and run its stage again"
+            f"bytes, {there} are there; delete the folder and run its stage again"
         )
-    if before != name or not size:
+    if array is None:
         raise SertlError(
             f"{path}: at offset {offset} there is no array of utterance '{utt}'; the ark and its "
             "scp are not from the same run, or it holds another format: run its stage again"
         )
-    return _decode(data)
+    return array
 
 
 def _size(header: bytes) -> int:
     """Bytes of an array with its header; 0 if the format is not one of FORMATS."""
-    for start, layout, element in FORMATS:
+    for start, layout, width in FORMATS:
         if header.startswith(start):
             if len(header) < len(start) + layout.size:
                 return LONGEST_HEADER  # more than there is: truncated
             sizes = layout.unpack_from(header, len(start))
-            whole = len(start) + layout.size + element.itemsize * prod(sizes)
-            return whole if min(sizes) > 0 else 0
+            return len(start) + layout.size + width * prod(sizes) if min(sizes) > 0 else 0
     return 0
 
 
-def _decode(data: bytes) -> np.ndarray:
-    """A whole array with its header, of one of FORMATS."""
-    start, layout, element = next(f for f in FORMATS if data.startswith(f[0]))
-    stored = np.frombuffer(data, element, offset=len(start) + layout.size)
-    stored = stored.reshape(layout.unpack_from(data, len(start)))
-    if start == INTEGERS:
+def _decode(stream: BinaryIO, offset: int, header: bytes) -> np.ndarray:
+    """The array at an offset, of one of FORMATS and whole."""
+    if header.startswith(INTEGERS):
+        (count,) = struct.unpack_from("<i", header, len(INTEGERS))
+        stream.seek(offset + len(INTEGERS) + 4)
+        stored = np.frombuffer(stream.read(count * INTEGER.itemsize), INTEGER)
         return stored["value"].astype(np.int32)
-    array = stored.astype(np.float32)
-    if start == COMPRESSED:  # in kaldiio's order of operations, for the same values to the bit
-        lowest, reach = struct.unpack_from("<ff", data, len(start))
-        array *= np.float32(reach)
-        array /= np.float32(65535.0)
-        array += np.float32(lowest)
-    return array
+    stream.seek(
+        offset
+    )  # from the file itself: with a copy in memory it takes several times as long
+    array = kaldiio.matio.read_matrix_or_vector(stream)
+    return array if array.flags.writeable else array.copy()
 
 
 def merge_scp(
