@@ -175,9 +175,8 @@ def _decode(stream: BinaryIO, offset: int, header: bytes) -> np.ndarray:
         stream.seek(offset + len(INTEGERS) + 4)
         stored = np.frombuffer(stream.read(count * INTEGER.itemsize), INTEGER)
         return stored["value"].astype(np.int32)
-    stream.seek(
-        offset
-    )  # from the file itself: with a copy in memory it takes several times as long
+    # From the file itself: out of a copy in memory it takes several times as long.
+    stream.seek(offset)
     array = kaldiio.matio.read_matrix_or_vector(stream)
     return array if array.flags.writeable else array.copy()
 
