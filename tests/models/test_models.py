@@ -153,15 +153,17 @@ def test_overfits_one_batch_and_frozen_stays_frozen(kind, phase):
     model = build(kind, phase).train()
     batch = make_batch(model, kind)
     before = {n: p.clone() for n, p in model.named_parameters()}
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    # At a rate of 0.01 a Transformer adapter may leap out of the minimum that it had found,
+    # and does on some machines.
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.002)
     losses = []
-    for _ in range(60):
+    for _ in range(100):
         loss, _ = model(batch)
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        model.after_step(1, 60)
+        model.after_step(1, 100)
     assert losses[-1] < 0.5 * losses[0]
     for name, parameter in model.named_parameters():
         moves = parameter.requires_grad or "teacher" in name  # after_step moves an EMA teacher

@@ -37,6 +37,12 @@ def test_a_limit_that_starts_nothing_is_refused(tmp_path):
     assert done.returncode != 0 and "a limit of 0 jobs" in done.stderr
 
 
+def heed_signals():
+    """As in a shell of a user: bash cannot trap what was ignored when it started (nohup … &)."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def alive(pid):
     try:
         os.kill(pid, 0)
@@ -52,7 +58,11 @@ def test_a_signal_ends_the_jobs_too(tmp_path, sent, status):
         for n in 1 2; do jobs_start 2 $n.log bash -c 'echo $$ > pid'$n'; exec sleep 600'; done
         jobs_wait train"""
     with subprocess.Popen(
-        ["bash", "-c", HEAD + script], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        ["bash", "-c", HEAD + script],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_signals,
     ) as process:
         files = [tmp_path / "pid1", tmp_path / "pid2"]
         while not all(f.is_file() and f.read_text().endswith("\n") for f in files):
