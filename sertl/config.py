@@ -1,7 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Run configuration: `conf/train.yaml` <- `conf/method/<m>.yaml` <- `--set key=value`.
 
-The result is one plain dictionary, saved as `exp/<tag>/config.yaml`; later stages read that copy.
+A method, a phase or an upstream that is `like` another one says only what differs. The result is
+one plain dictionary, saved as `exp/<tag>/config.yaml`; later stages read that copy.
 """
 
 import copy
@@ -23,12 +24,11 @@ METHOD_KEYS = {
     "pseudo_labels": None,
     "phases": [],
 }
-OPTIONAL = ("teacher", "pseudo_labels")  # parts that a method may lack
-# A variant of another method: `changes` are what `--set` could say.
-VARIANT_KEYS = {"description": "", "like": "", "changes": None}
+OPTIONAL = ("teacher", "pseudo_labels")  # what a method may lack
 INPUTS = ("feats", "wav")
 # Dictionaries whose keys somebody else defines and checks.
-OPEN_KEYS = {"model_conf", "lr_scale", "init_map", "parts"}
+ANY_TYPE = {"layers", "from", "ckpt", "extra_conf"}  # a word, a list or null; checked where used
+OPEN_KEYS = {"model_conf", "lr_scale", "map", "peft"}
 
 
 def load_yaml(path: str | Path) -> dict:
@@ -63,22 +63,27 @@ def merge(base: dict, changes: dict, where: str) -> dict:
     Raises:
         SertlError: For an unknown key (with the nearest valid one) or a wrong type.
     """
+    _mapping(changes, where)
     result = copy.deepcopy(base)
     for key, value in changes.items():
         if key not in base:
             raise SertlError(f"{where}: {unknown_name('key', key, base)}")
         default = base[key]
+        if key == "init" and isinstance(value, str):
+            raise SertlError(f"{where}: init is a mapping now; write init.from={value}")
         if isinstance(default, dict) and key in OPEN_KEYS:
-            if not isinstance(value, dict):
-                raise SertlError(f"{where}: {key} must be a mapping, got {value!r}")
-            result[key] = _merge_open(default, value)
+            result[key] = _merge_open(default, _mapping(value, f"{where}: {key}"))
         elif isinstance(default, dict):
-            if not isinstance(value, dict):
-                raise SertlError(f"{where}: {key} must be a mapping, got {value!r}")
-            result[key] = merge(default, value, f"{where}, {key}")
+            result[key] = merge(default, _mapping(value, f"{where}: {key}"), f"{where}, {key}")
         else:
             result[key] = _typed(key, default, value, f"{where}: {key}")
     return result
+
+
+def _mapping(value: object, where: str) -> dict:
+    if not isinstance(value, dict):
+        raise SertlError(f"{where} must be a mapping, got {value!r}")
+    return value
 
 
 def _merge_open(base: dict, changes: dict) -> dict:
@@ -90,7 +95,7 @@ def _merge_open(base: dict, changes: dict) -> dict:
 
 
 def _typed(key: str, default: object, value: object, where: str) -> object:
-    if default is None or key == "layers":  # layers: a word or a list of indices
+    if default is None or key in ANY_TYPE:
         return value
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -145,34 +150,46 @@ def load_method(conf_dir: str | Path, method: str, overrides: dict | None = None
     return {"method": method, **conf, "phases": list(phases.values())}
 
 
-def _read_method(conf_dir: Path, method: str, defaults: dict) -> tuple[dict, dict[str, dict]]:
+def _read_method(
+    conf_dir: Path, method: str, defaults: dict, seen: tuple[str, ...] = ()
+) -> tuple[dict, dict[str, dict]]:
     """A method as its file says, and its complete phases by name, the teacher among them."""
     folder = conf_dir / "method"
     path = folder / f"{method}.yaml"
     if not path.is_file():
         known = [str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml")]
         raise unknown_name("method", method, known)
+    if method in seen:
+        raise SertlError(f"{path}: like goes round in a circle: {' -> '.join([*seen, method])}")
     written = load_yaml(path)
-    if "like" in written:
-        variant = merge(VARIANT_KEYS, written, str(path))
-        conf, phases = _read_method(conf_dir, variant["like"], defaults)
-        conf["description"] = variant["description"]
-        return conf, _change(conf, phases, defaults, variant["changes"], f"{path}, changes:")
+    if "like" not in written:
+        return _read_base(conf_dir, path, written, defaults)
+    conf, phases = _read_method(conf_dir, str(written.pop("like")), defaults, (*seen, method))
+    conf["description"] = ""  # of another method
+    return conf, _change(conf, phases, defaults, written, f"{path},")
+
+
+def _read_base(
+    conf_dir: Path, path: Path, written: dict, defaults: dict
+) -> tuple[dict, dict[str, dict]]:
+    """A method that is like no other."""
     conf = merge(METHOD_KEYS, written, str(path))
-    for key in OPTIONAL:
-        if not isinstance(conf[key], dict | None):
-            raise SertlError(f"{path}: {key} must be a mapping, got {conf[key]!r}")
-    phases = {}
+    phases: dict[str, dict] = {}
+    if conf["teacher"] is not None:  # a phase like the others, trained before them in stage 4
+        phases["teacher"] = merge(defaults, conf["teacher"], f"{path}, teacher")
+        phases["teacher"]["name"] = "teacher"
     for changes in conf["phases"]:
-        phase = merge(defaults, changes, f"{path}, phase {changes.get('name', '?')}")
-        if phase["name"] in phases or phase["name"] in METHOD_KEYS or phase["name"] in defaults:
+        changes = {**_mapping(changes, f"{path}, a phase")}
+        where = f"{path}, phase {changes.get('name', '?')}"
+        like = changes.pop("like", None)
+        if like is not None and like not in phases:
+            raise SertlError(f"{where}: {unknown_name('phase in like:', like, phases)}")
+        phase = merge(defaults if like is None else phases[like], changes, where)
+        if phase["name"] in {*phases, *METHOD_KEYS, *defaults}:
             raise SertlError(f"{path}: phase name '{phase['name']}' is taken")
         phases[phase["name"]] = phase
-    if not phases:
+    if not phases.keys() - {"teacher"}:
         raise SertlError(f"{path}: a method needs at least one phase")
-    if conf["teacher"] is not None:  # a phase like the others, trained before them in stage 4
-        teacher = merge(defaults, conf["teacher"], f"{path}, teacher")
-        phases = {"teacher": {**teacher, "name": "teacher"}, **phases}
     if conf["pseudo_labels"] is not None:
         complete = load_yaml(conf_dir / "pseudo_labels.yaml")
         conf["pseudo_labels"] = merge(complete, conf["pseudo_labels"], f"{path}, pseudo_labels")
@@ -188,16 +205,30 @@ def _change(
         if key in ("description", "input", "transductive"):
             conf[key] = _typed(key, METHOD_KEYS[key], value, where)
         elif key == "pseudo_labels" and conf[key] is not None:
-            conf[key] = merge(conf[key], value, where)
+            conf[key] = None if value is None else merge(conf[key], value, where)
+        elif key == "teacher" and key in phases and value is None:
+            phases = {name: phase for name, phase in phases.items() if name != key}
         elif key in phases:
             phases[key] = merge(phases[key], value, where)
+        elif key == "phases":
+            phases = _keep_phases(phases, value, where)
         elif key in defaults and key != "name":
             phases = {n: merge(p, {key: value}, source) for n, p in phases.items()}
         else:
-            known = {*defaults, *phases, "input", "transductive", "upstream"} - {"name"}
+            known = {*defaults, *phases, "input", "transductive", "phases", "upstream"} - {"name"}
             known |= {"pseudo_labels"} if conf["pseudo_labels"] else set()
             raise unknown_name(f"key in {source}", key, known)
     return phases
+
+
+def _keep_phases(phases: dict[str, dict], names: object, where: str) -> dict[str, dict]:
+    """The phases of these names, and the teacher, in their order."""
+    if not isinstance(names, list) or not names:
+        raise SertlError(f"{where} must be a list of names of phases that stay, got {names!r}")
+    for name in names:
+        if name not in phases or name == "teacher":
+            raise unknown_name("phase to keep:", name, phases.keys() - {"teacher"})
+    return {name: p for name, p in phases.items() if name in names or name == "teacher"}
 
 
 def dump_yaml(value: dict) -> str:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from awkward_clips import LENGTHS
 
 from sertl.config import load_yaml
+from sertl.upstream.tiny import save_all
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,3 +51,20 @@ def emodb_dir():
 @pytest.fixture(scope="session")
 def nemo_dir():
     return shared("data/nemo30")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    save_all(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clips():
+    """A batch of noise whose padding is loud noise too: (7, 25000), (7,)."""
+    generator = torch.Generator().manual_seed(1)
+    wavs = torch.randn(len(LENGTHS), 25000, generator=generator) * 0.1
+    for row, length in enumerate(LENGTHS):
+        wavs[row, length:] *= 100
+    return wavs, torch.tensor(LENGTHS)

@@ -7,8 +7,14 @@ import numpy as np
 
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.dataset import UttDataset
+from sertl.models.base import MODELS
 
 LABELS = ["ang", "hap", "neu"]
+
+
+def build_model(name, spec, upstream, conf):
+    """A model by name."""
+    return MODELS.build(name, spec, upstream, conf=conf)
 
 
 class FakeStore:
@@ -46,4 +52,4 @@ def fake_dataset(number=24, layers=2, size=6, spread=1.0, **options):
         )  # fmt: skip
     data = DataDir(Path("fake"), dict(sorted(utts.items())), LABELS, (1.0, 5.0))
     store = FakeStore(data.utts.values(), layers, size, spread)
-    return UttDataset(data, LABELS, feats=store, **options)
+    return UttDataset(data, {"emo": LABELS}, feats=store, **options)

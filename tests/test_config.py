@@ -37,12 +37,12 @@ def test_overrides_reach_every_phase_or_the_named_one(tmp_path):
 
 
 def test_one_key_of_a_nested_mapping_changes_alone():
-    settings = ["model_conf.adapter.width=128", "pretrain.model_conf.adapter.blocks=2"]
+    settings = ["model_conf.wap.width=128", "pretrain.model_conf.wap.blocks=2"]
     phases = load_method(CONF, "local_attributes", parse_overrides(settings))["phases"]
     plain = load_method(CONF, "local_attributes")["phases"]
     for phase, before, blocks in zip(phases, plain, (2, 3), strict=True):
-        wanted = {**before["model_conf"]["adapter"], "width": 128, "blocks": blocks}
-        assert phase["model_conf"] == {**before["model_conf"], "adapter": wanted}
+        wanted = {**before["model_conf"]["wap"], "width": 128, "blocks": blocks}
+        assert phase["model_conf"] == {**before["model_conf"], "wap": wanted}
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,9 @@ def test_a_variants_mistakes_name_its_file(tmp_path):
     (tmp_path / "method/one.yaml").write_text("phases: [{name: a}]\n")
     for text, message in (
         ("like: onee", "unknown method 'onee'; did you mean 'one'"),
-        ("like: one\nchanges: {b: {}}", "two.yaml, changes: 'b'"),
-        ("like: one\nphases: []", "two.yaml: unknown key 'phases'"),
+        ("like: one\nb: {}", r"unknown key in .*two.yaml, 'b'"),
+        ("like: one\nchanges: {a: {}}", "two.yaml.*'changes'; it is now written beside `like`"),
+        ("like: one\nphases: []", "two.yaml.*phases"),
         ("phases: [{name: a}]\nteacher: probe", "teacher must be a mapping"),
     ):
         (tmp_path / "method/two.yaml").write_text(text + "\n")

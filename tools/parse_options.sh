@@ -24,7 +24,13 @@ _options_block() {
   sed -n '/^# options$/,/^# end of options$/{/^[a-z_]*=/p}' "$script"
 }
 
+declare -A _renamed=([init-adapter]=init-wap)
+
 _option_nearest() { # NAME: " (did you mean --x?)" or nothing
+  if [[ -n ${_renamed[${1//_/-}]-} ]]; then
+    echo -n " (it is now --${_renamed[${1//_/-}]})"
+    return
+  fi
   _options_block | python -c 'import difflib, sys
 names = [line.split("=")[0].replace("_", "-") for line in sys.stdin]
 near = difflib.get_close_matches(sys.argv[1], names, 1)

@@ -21,9 +21,10 @@ corpus_dir=""        # root of the corpus; empty: local/download.sh gets it, whe
 upstream=wavlm_base_plus # encoder: a file in conf/upstream, without .yaml
 ckpt=""              # the upstream's weights: a file or a Hugging Face folder; empty: what its conf says
 unlabelled=""        # speech for a method's phase pretrain: data directories, and fold: its training set
-init_adapter=""      # --method wap: experiment, or phase folder, whose trained adapter it starts from
+init_wap=""          # --method wap: experiment, or phase folder, whose trained WAP adapter it starts from
 method=probe         # method: a file in conf/method, without .yaml
 policy=""            # label policy of conf/corpus.yaml; empty: the corpus's default
+pair=""              # in egs/adaptation: source and target, a file in conf/pairs, without .yaml
 protocol=""          # loso, loso10, superb, fixed, official; empty: the corpus's default
 folds=""             # e.g. "1 2"; empty: all
 seed="1"             # one training each, e.g. "1 2 3"
@@ -46,6 +47,8 @@ for word in "$@"; do printf -v command '%s %q' "$command" "$word"; done
 . ../../tools/jobs.sh
 (( stage <= stop_stage && stop_stage <= 9 )) || die "stages are 0 to 9, got $stage to $stop_stage"
 
+[[ -z $pair || -z $policy ]] || die "here a pair of corpora is chosen, by --pair; --policy is not for it"
+policy=$policy$pair
 variant=${policy:+$policy/}${protocol:+$protocol/}
 all=data/${policy:+$policy/}all
 data=data/${variant%/}
@@ -60,12 +63,13 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # processes side by side beat threa
 # The configuration is resolved before anything runs, so that a misspelt key costs no time.
 configure=(python -m sertl.bin.configure --conf-dir "$conf_dir" --upstream "$upstream"
   --method "$method" --ckpt "$ckpt" --tag "$tag" --variant "${variant%/}"
-  --unlabelled "$unlabelled" --init-adapter "$init_adapter" --set "${set[@]}")
+  --unlabelled "$unlabelled" --init-wap "$init_wap" --data "$data" --dump "dump/${policy:+$policy}"
+  --set "${set[@]}")
 settings=$("${configure[@]}")
 declare -A run=()
 while IFS='=' read -r key value; do run[$key]=$value; done <<< "$settings"
 exp=exp/${run[tag]}
-dump=dump/${policy:+$policy/}${run[dump_name]}
+dump=${run[dump]}
 
 upstream_set=() # upstream.dtype=bf16 -> dtype=bf16
 for item in "${set[@]}"; do
@@ -120,11 +124,11 @@ fi
 if in_stage 3; then
   if [[ ${run[input]} == feats ]]; then
     read -r -a sources <<< "$all ${run[other_data]}"
-    read -r -a dumps <<< "${run[dump_name]} ${run[other_dumps]}"
+    read -r -a dumps <<< "$dump ${run[other_dumps]}"
     for i in "${!sources[@]}"; do
-      log "Stage 3: hidden states of $upstream, ${sources[i]} -> ${dump%/*}/${dumps[i]}"
+      log "Stage 3: hidden states of $upstream, ${sources[i]} -> ${dumps[i]}"
       python -m sertl.bin.dump_feats --data "${sources[i]}" --upstream "$upstream" --ckpt "$ckpt" \
-        --conf-dir "$conf_dir" --out "${dump%/*}/${dumps[i]}" --nj "$nj" --ngpu "$ngpu" \
+        --conf-dir "$conf_dir" --out "${dumps[i]}" --nj "$nj" --ngpu "$ngpu" \
         --set "${upstream_set[@]}" "${flags[@]}"
     done
   else
@@ -144,7 +148,7 @@ for_each_fold() { # NAME COMMAND…
   for s in $seed; do
     for k in $folds; do
       jobs_start "$slots" "$exp/seed$s/fold$k/$name.log" \
-        "$@" --exp "$exp" --data "$data" --dump "$dump" --fold "$k" --seed "$s" --ngpu "$ngpu" "${flags[@]}"
+        "$@" --exp "$exp" --fold "$k" --seed "$s" --ngpu "$ngpu" "${flags[@]}"
     done
   done
   jobs_wait "$name"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sertl.atomic import write_text
 from sertl.cli import run
-from sertl.score.adaptation import adaptation_tables
-from sertl.score.compare import UNITS
+from sertl.report.adaptation_table import adaptation_tables
+from sertl.score.pairing import UNITS
 
 
 def main() -> None:

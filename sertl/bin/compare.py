@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sertl.atomic import write_text
 from sertl.cli import run
-from sertl.score.compare import UNITS, compare_two, load_run
-from sertl.score.comparison_table import compare_table
+from sertl.report.comparison_table import compare_table, compare_two
+from sertl.score.pairing import UNITS, load_scored
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
     if args.table:
         tables = [compare_table(args.exps, args.set, args.by, args.reference)]
     else:
-        a, b = (load_run(exp, args.set) for exp in args.exps)
+        a, b = (load_scored(exp, args.set) for exp in args.exps)
         tables = compare_two(a, b, args.by, args.intersect)
     print("\n".join(table.text() for table in tables), end="")
     if args.out:

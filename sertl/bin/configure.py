@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sertl.cli import run
 from sertl.config import load_method
-from sertl.train.experiment import (
+from sertl.stages.experiment import (
     dump_name,
     make_tag,
     other_data,
@@ -14,7 +14,7 @@ from sertl.train.experiment import (
     save_experiment,
     shorthands,
 )
-from sertl.train.training_data import dump_of
+from sertl.stages.training_data import dump_of
 
 
 def main() -> None:
@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--ckpt", default="", help="local weights of the upstream")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
     parser.add_argument("--unlabelled", default="", help="data directories of phase pretrain")
-    parser.add_argument("--init-adapter", default="", help="experiment with a trained adapter")
+    parser.add_argument("--init-wap", default="", help="experiment with a trained WAP adapter")
+    parser.add_argument("--data", default="data", help="folder of the folds")
+    parser.add_argument("--dump", default="dump", help="folder of all dumps")
     parser.add_argument("--exp", default="exp", help="folder of all experiments")
     parser.add_argument("--tag", default="", help="folder below it (default: made of the options)")
     parser.add_argument("--variant", default="", help="data variant: policy/protocol")
@@ -35,15 +37,16 @@ def main() -> None:
     args = parser.parse_args()
 
     phases = [phase["name"] for phase in load_method(args.conf_dir, args.method)["phases"]]
-    settings = [*args.set, *shorthands(args.unlabelled, args.init_adapter, phases)]
-    conf = resolve(args.conf_dir, args.upstream, args.method, settings, args.ckpt or None)
+    settings = [*args.set, *shorthands(args.unlabelled, args.init_wap, phases)]
+    dump = str(Path(args.dump) / dump_name(args.upstream, args.set))
+    ckpt = args.ckpt or None
+    conf = resolve(args.conf_dir, args.upstream, args.method, settings, ckpt, args.data, dump)
     tag = args.tag or make_tag(args.upstream, args.method, settings, args.variant)
     if args.save:
         save_experiment(f"{args.exp}/{tag}", conf, args.command, args.redo)
     print(f"tag={tag}")
     print(f"input={conf['input']}")
-    dump = dump_name(args.upstream, args.set)
-    print(f"dump_name={dump}")
+    print(f"dump={dump}")
     print(f"other_data={' '.join(other_data(conf))}")
     print(f"other_dumps={' '.join(str(dump_of(s, Path(dump))) for s in other_data(conf))}")
     print(f"phases={' '.join(phases)}")

@@ -4,19 +4,19 @@
 import argparse
 
 from sertl.cli import run
-from sertl.train.decode import decode
-from sertl.train.experiment import load_experiment
-from sertl.train.place import add_place, place_of
+from sertl.runs import add_run, run_of
+from sertl.stages.decoding import decode
+from sertl.stages.experiment import load_experiment
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_place(parser)
+    add_run(parser)
     parser.add_argument(
         "--sets", nargs="+", default=["dev", "test"], help="parts of the fold (default: dev test)"
     )
     args = parser.parse_args()
-    decode(load_experiment(args.exp), place_of(args), args.sets, args.ngpu > 0, args.redo)
+    decode(load_experiment(args.exp), run_of(args), args.sets, args.ngpu > 0, args.redo)
 
 
 if __name__ == "__main__":

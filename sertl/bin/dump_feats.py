@@ -11,8 +11,8 @@ from sertl.cli import run
 from sertl.config import parse_overrides
 from sertl.data.datadir import read_data_dir
 from sertl.errors import SertlError
+from sertl.stages.dump import dump_feats
 from sertl.upstream.build import load_conf
-from sertl.upstream.dump import dump_feats
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import argparse
 from sertl.cli import run
 from sertl.cluster.codebook import load_codebook
 from sertl.cluster.frames import Frames
-from sertl.cluster.label import dump_labels
+from sertl.cluster.labelling import dump_labels
 from sertl.data.datadir import read_data_dir
 from sertl.train import distributed
 

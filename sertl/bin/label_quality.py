@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sertl.atomic import write_bytes, write_text
 from sertl.cli import run
-from sertl.score.compare import load_run
-from sertl.score.label_quality import load_qualities, quality_figure, quality_table
+from sertl.report.label_set_table import load_qualities, quality_figure, quality_table
+from sertl.score.pairing import load_scored
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="beginning of the two files to write")
     args = parser.parse_args()
     qualities = [q for exp in args.exps for q in load_qualities(exp, args.set)]
-    reference = load_run(args.reference, args.set) if args.reference else None
+    reference = load_scored(args.reference, args.set) if args.reference else None
     table = quality_table(qualities, reference)
     print(table.text(), end="")
     if args.out:

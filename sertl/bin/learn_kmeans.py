@@ -10,7 +10,7 @@ import argparse
 from sertl.cli import run
 from sertl.cluster.codebook import save_codebook
 from sertl.cluster.frames import Frames
-from sertl.cluster.kmeans import learn_codebook
+from sertl.cluster.learning import learn_codebook
 from sertl.data.datadir import read_data_dir
 from sertl.train import distributed
 

@@ -8,20 +8,20 @@ import argparse
 
 from sertl.cli import run
 from sertl.lock import alone
-from sertl.train.experiment import load_experiment
-from sertl.train.label_stage import PHASE, label_fold
-from sertl.train.place import add_place, place_of
+from sertl.runs import add_run, run_of
+from sertl.stages.experiment import load_experiment
+from sertl.stages.pseudo_labelling import PHASE, label_fold
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_place(parser)
+    add_run(parser)
     args = parser.parse_args()
-    place = place_of(args)
-    with alone(place.folder / PHASE, wait=False):
-        label_fold(load_experiment(args.exp), place, args.ngpu > 0, args.redo)
+    one = run_of(args)
+    with alone(one.phase(PHASE), wait=False):
+        label_fold(load_experiment(args.exp), one, args.ngpu > 0, args.redo)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from sertl.cli import run
-from sertl.score.report import write_report
+from sertl.report.experiment_report import write_report
 
 
 def main() -> None:

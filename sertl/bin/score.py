@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 
 from sertl.cli import run
+from sertl.report.sections import score_table
 from sertl.score.scoring import score_experiment
-from sertl.score.sections import score_table
 
 
 def numbers(text: str) -> list[int]:

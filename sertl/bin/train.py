@@ -12,17 +12,17 @@ from contextlib import nullcontext
 from sertl.cli import run
 from sertl.errors import unknown_name
 from sertl.lock import alone
+from sertl.runs import add_run, run_of
+from sertl.stages.experiment import load_experiment
+from sertl.stages.training import train_phase
 from sertl.train import distributed
-from sertl.train.experiment import load_experiment
-from sertl.train.phase import train_phase
-from sertl.train.place import add_place, place_of
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_place(parser)
+    add_run(parser)
     parser.add_argument(
         "--phase", default="", help="only this one, or teacher (default: all in order)"
     )
@@ -35,11 +35,11 @@ def main() -> None:
         if args.phase not in known:
             raise unknown_name("phase", args.phase, known)
         phases = {args.phase: known[args.phase]}
-    place = place_of(args)
+    one = run_of(args)
     first = os.environ.get("RANK", "0") == "0"
     for name, phase in phases.items():
-        with alone(place.folder / name, wait=False) if first else nullcontext():
-            train_phase(conf, phase, place, args.ngpu > 0, args.redo)
+        with alone(one.phase(name), wait=False) if first else nullcontext():
+            train_phase(conf, phase, one, args.ngpu > 0, args.redo)
     distributed.close()
 
 

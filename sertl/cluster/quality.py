@@ -54,3 +54,8 @@ def _per_frame(utts: Sequence[Utterance], field: str, lens: Sequence[int]) -> np
     """(sum of lens,) the index of each utterance's value, for each of its frames."""
     _, index = np.unique([getattr(u, field) for u in utts], return_inverse=True)
     return np.repeat(index, lens)
+
+
+def says_something(measured: dict, name: str) -> bool:
+    """Whether utterances differ in it; the dev set of one fold may well be a single speaker."""
+    return name in measured and measured[name]["chance"] < 1.0

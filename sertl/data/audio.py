@@ -1,5 +1,5 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Read any audio file that libsndfile knows as 16 kHz mono float32, and refuse broken ones.
+"""Read any audio file that libsndfile knows as 16 kHz mono float32; refuse broken ones; hash them.
 
 WAV, AIFF, FLAC, Ogg; 8, 16, 24, 32 bit and float; any rate; any number of channels.
 """
@@ -7,6 +7,7 @@ WAV, AIFF, FLAC, Ogg; 8, 16, 24, 32 bit and float; any rate; any number of chann
 import hashlib
 import os
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import gcd
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from sertl.data.table import listing
 from sertl.errors import SertlError
 
 SAMPLE_RATE = 16000
 SILENT_PEAK = 1e-4  # -80 dB; one step of 16-bit audio is 3e-5
+SAMPLED_BYTES = 16384  # of audio_hash: at the start, middle and end of each recording
 STREAMED_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)  # placeholders of programs that write WAV to a pipe
 
 
@@ -189,3 +192,30 @@ def _promised_bytes(stream: BinaryIO) -> tuple[int, int]:
             return (0, 0) if length in STREAMED_SIZES else (length, present)
         stream.seek(length + length % 2, os.SEEK_CUR)
     raise BadAudio("truncated: a WAV header without audio data; copy it again")
+
+
+def audio_hash(utts: Iterable) -> str:
+    """Hash of the recordings of utterances, by which a stage knows whether it has read them: id,
+    duration, size and three samples of their bytes.
+
+    Paths and times of change are left out, so that a corpus may be moved or copied. Cleaning,
+    amplifying or re-coding a recording is noticed; an edit of a few samples elsewhere is not, which
+    is the price of not reading the whole corpus on each call.
+
+    Raises:
+        SertlError: Listing every recording that cannot be read.
+    """
+    digest, problems = hashlib.sha256(), []
+    for utt in sorted(utts, key=lambda u: u.utt):
+        try:
+            with open(utt.wav, "rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                digest.update(f"{utt.utt} {utt.dur_sec:.3f} {size}\n".encode())
+                for place in (0, size // 2, size - SAMPLED_BYTES):
+                    stream.seek(max(0, place))
+                    digest.update(stream.read(SAMPLED_BYTES))
+        except OSError as error:
+            problems.append(f"utterance {utt.utt}: {utt.wav}: {error.strerror}")
+    if problems:
+        raise SertlError(listing("recordings cannot be read", problems, limit=20))
+    return digest.hexdigest()[:16]

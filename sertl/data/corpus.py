@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from sertl.data.datadir import Utterance
-from sertl.data.validate import STYLES
+from sertl.data.fields import STYLES
 from sertl.errors import SertlError, unknown_name
 
 logger = logging.getLogger(__name__)

@@ -1,20 +1,17 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Kaldi data directories with emotion labels: read and write.
-
-A value that is unknown for some utterances only is written `-`, so that a missing line is always
-an error; a file whose values are all unknown is not written. "vad" is valence, arousal, dominance.
-"""
+"""Kaldi data directories with emotion labels: read and write. What they hold: data/fields.py."""
 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sertl.atomic import write_text
+from sertl.data.fields import FIELDS, RESERVED, SPEAKER, UNKNOWN, Field, field_of
 from sertl.data.table import bad_key, listing, read_table, write_table
-from sertl.data.validate import EXTRA, OPTIONAL, REQUIRED, UNKNOWN, Scan, scan_data_dir
+from sertl.data.validate import EXTRA, REQUIRED, Scan, scan_data_dir
 from sertl.errors import SertlError
 from sertl.fingerprint import FILE as FINGERPRINT
 
@@ -37,6 +34,7 @@ class Utterance:
         vad: Valence, arousal, dominance in the corpus's own scale.
         session: What a fold leaves out, where that is not the speaker.
         part: 'train', 'dev' or 'test' of the corpus's own split.
+        own: What columns of the corpus's own say (`utt2<name>`), by name.
     """
 
     utt: str
@@ -50,6 +48,14 @@ class Utterance:
     vad: tuple[float, float, float] | None = None
     session: str | None = None
     part: str | None = None
+    own: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def value(self, name: str) -> object:
+        """What is known of a field of data/fields.py; None if nothing is."""
+        return getattr(self, name) if name in _ATTRIBUTES else self.own.get(name)
+
+
+_ATTRIBUTES = {SPEAKER.name, *FIELDS}
 
 
 @dataclass
@@ -82,27 +88,18 @@ def read_data_dir(path: str | os.PathLike) -> DataDir:
 
 
 def _utterances(scan: Scan) -> dict[str, Utterance]:
-    def value(name: str, key: str) -> str | None:
-        found = scan.tables.get(name, {}).get(key)
-        return None if found == UNKNOWN and name in OPTIONAL else found
-
     utts = {}
     for utt, wav in scan.tables["wav.scp"].items():
         spk = scan.tables["utt2spk"][utt]
-        vad = value("utt2vad", utt)
-        utts[utt] = Utterance(
-            utt=utt,
-            spk=spk,
-            wav=wav,
-            dur_sec=float(scan.tables["utt2dur"][utt]),
-            emo=value("utt2emo", utt),
-            gender=value("spk2gender", spk),
-            style=value("utt2style", utt),
-            text=value("text", utt),
-            vad=tuple(float(x) for x in vad.split()) if vad else None,
-            session=value("utt2session", utt),
-            part=value("utt2part", utt),
-        )
+        known: dict[str, object] = {}
+        for one in scan.fields:
+            text = scan.tables[one.file][spk if one.of_speaker else utt]
+            if text != UNKNOWN:
+                is_vad = one.kind == "vad"
+                known[one.name] = tuple(float(x) for x in text.split()) if is_vad else text
+        own = {name: known.pop(name) for name in list(known) if name not in FIELDS}
+        dur_sec = float(scan.tables["utt2dur"][utt])
+        utts[utt] = Utterance(utt, spk, wav, dur_sec, **known, own=own)
     return utts
 
 
@@ -129,7 +126,11 @@ def write_data_dir(
     path = Path(path)
     utts = list(utts)
     _check_ids(path, utts)
-    known = {*REQUIRED, *OPTIONAL, *EXTRA, FINGERPRINT}
+    columns = {name for u in utts for name in u.own}
+    if clashes := sorted(columns & ({*FIELDS} | RESERVED)):
+        raise SertlError(f"{path}: a column of the corpus's own cannot be called {clashes[0]}")
+    fields = [*FIELDS.values(), *map(field_of, sorted(columns))]
+    known = {*REQUIRED, *(one.file for one in fields), *EXTRA, FINGERPRINT}
     foreign = [p.name for p in path.iterdir() if p.name not in known] if path.is_dir() else []
     if foreign:
         raise SertlError(
@@ -141,7 +142,7 @@ def write_data_dir(
     for left_by_a_killed_run in (new, old):
         shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
     try:
-        _write_files(new, utts, list(labels), vad_range)
+        _write_files(new, utts, fields, list(labels), vad_range)
         problems = [p.replace(f"{new}", f"{path}") for p in scan_data_dir(new).problems]
         if problems:
             raise SertlError(listing(f"{path} would not be a valid data directory", problems))
@@ -176,7 +177,11 @@ def _check_ids(path: Path, utts: list[Utterance]) -> None:
 
 
 def _write_files(
-    path: Path, utts: list[Utterance], labels: list[str], vad_range: tuple[float, float] | None
+    path: Path,
+    utts: list[Utterance],
+    fields: list[Field],
+    labels: list[str],
+    vad_range: tuple[float, float] | None,
 ) -> None:
     utts = sorted(utts, key=lambda u: u.utt)
     spk2utt: dict[str, list[str]] = {}
@@ -187,14 +192,11 @@ def _write_files(
         "utt2spk": {u.utt: u.spk for u in utts},
         "spk2utt": {spk: " ".join(ids) for spk, ids in spk2utt.items()},
         "utt2dur": {u.utt: f"{u.dur_sec:.6f}".rstrip("0").rstrip(".") for u in utts},
-        "utt2emo": {u.utt: u.emo for u in utts},
-        "spk2gender": {u.spk: u.gender for u in utts},
-        "text": {u.utt: " ".join((u.text or "").split()) for u in utts},
-        "utt2style": {u.utt: u.style for u in utts},
-        "utt2vad": {u.utt: " ".join(repr(float(x)) for x in u.vad or ()) for u in utts},
-        "utt2session": {u.utt: u.session for u in utts},
-        "utt2part": {u.utt: u.part for u in utts},
     }
+    for one in fields:
+        columns[one.file] = {
+            u.spk if one.of_speaker else u.utt: _written(one, u.value(one.name)) for u in utts
+        }
     path.mkdir(parents=True)
     for name, column in columns.items():
         if name in REQUIRED or any(column.values()):
@@ -203,3 +205,12 @@ def _write_files(
         write_text(path / "labels", "".join(f"{label}\n" for label in labels))
     if vad_range is not None:
         write_text(path / "vad_range", f"{vad_range[0]:g} {vad_range[1]:g}\n")
+
+
+def _written(one: Field, value: object) -> str:
+    """A value as its file has it; empty if it is unknown."""
+    if value is None:
+        return ""
+    if one.kind == "vad":
+        return " ".join(repr(float(x)) for x in value)
+    return " ".join(value.split()) if one.kind == "text" else value

@@ -2,8 +2,8 @@
 """Utterances of a data directory as tensors, and batches of them."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from queue import Queue
 from threading import Thread
 
@@ -18,22 +18,21 @@ from sertl.data.frame_labels import FrameLabels
 from sertl.errors import SertlError
 from sertl.seed import derive_seed
 
-GENDERS = ["f", "m"]
-STYLES = ["acted", "improvised", "natural", "scripted"]
 CROP_STEP = 320  # samples: crops begin on a frame of the usual stride, and hold whole frames
 
 
 @dataclass
 class Batch:
-    """What a model gets. Fields it did not ask for (its `needs`), or that the data lack, are None.
+    """What a model gets. What it did not ask for (its `needs`), or the data lack, is None.
 
     Attributes:
         utt: B utterance ids.
         feats: (B, L, T, D) hidden states, zero-padded, for input `feats`; lens (B,) frames.
         wav: (B, N) samples at 16 kHz, zero-padded, for input `wav`; wav_lens (B,) samples.
-        emo, gender, style: (B,) int64 class index, -1 where unknown.
+        labels: By name of a class field (data/fields.py): (B,) int64 index in the model's classes,
+            -1 where unknown. They are attributes too: batch.emo, batch.gender, …
         vad: (B, 3) valence, arousal, dominance in the corpus's own scale, NaN where unknown.
-        tokens: (B, U) int64, token_lens (B,).
+        tokens: (B, U) int64, token_lens (B,): of the field text.
         pseudo: (B, S, T) int64 frame pseudo-labels of S label sets, -1 at padding.
         seeds: B seeds for what a model draws about an utterance in this epoch; None outside
             training.
@@ -44,9 +43,7 @@ class Batch:
     lens: torch.Tensor | None = None
     wav: torch.Tensor | None = None
     wav_lens: torch.Tensor | None = None
-    emo: torch.Tensor | None = None
-    gender: torch.Tensor | None = None
-    style: torch.Tensor | None = None
+    labels: dict[str, torch.Tensor] = field(default_factory=dict)
     vad: torch.Tensor | None = None
     tokens: torch.Tensor | None = None
     token_lens: torch.Tensor | None = None
@@ -56,6 +53,14 @@ class Batch:
     def __len__(self) -> int:
         return len(self.utt)
 
+    def __getattr__(self, name: str) -> torch.Tensor:
+        labels = self.__dict__.get("labels", {})
+        if name not in labels:
+            raise AttributeError(
+                f"no label '{name}' in this batch; does the model's `needs` name it?"
+            )
+        return labels[name]
+
     def to(self, device: torch.device) -> "Batch":
         """Copy every tensor to device."""
         moved = {
@@ -63,7 +68,8 @@ class Batch:
             for f in fields(self)
             if isinstance(getattr(self, f.name), torch.Tensor)
         }
-        return replace(self, **moved)
+        labels = {name: t.to(device, non_blocking=True) for name, t in self.labels.items()}
+        return replace(self, **moved, labels=labels)
 
 
 class UttDataset:
@@ -71,7 +77,8 @@ class UttDataset:
 
     Args:
         data: The directory.
-        labels: Class order; an utterance labelled otherwise is an error.
+        classes: Names of the classes of each class field that is wanted, in index order. An emotion
+            that is not among them is an error; what else is not counts as unknown.
         feats: Dumped features, or None to read audio.
         normalise: Layer-normalise every frame of the features: once here, when they are cached,
             rather than in every step.
@@ -90,7 +97,7 @@ class UttDataset:
     def __init__(
         self,
         data: DataDir,
-        labels: Sequence[str],
+        classes: Mapping[str, Sequence[str]],
         feats: FeatsStore | None = None,
         normalise: bool = False,
         crop_sec: float = 0.0,
@@ -100,17 +107,20 @@ class UttDataset:
         tokenizer=None,
         pseudo: FrameLabels | None = None,
     ):
-        self.labels = list(labels)
+        self.classes = {name: list(values) for name, values in classes.items()}
         self.utts = list(data.utts.values())
-        index = {label: i for i, label in enumerate(labels)}
-        unknown = sorted({u.emo for u in self.utts if u.emo is not None} - index.keys())
+        known = self.classes.get("emo", [])
+        unknown = sorted({u.emo for u in self.utts if u.emo is not None} - set(known))
         if unknown:
-            raise SertlError(f"{data.path}/utt2emo has labels {unknown}, not among {list(labels)}")
-        self.classes = [index.get(u.emo, -1) for u in self.utts]
+            raise SertlError(f"{data.path}/utt2emo has labels {unknown}, not among {known}")
+        self._index = {name: class_index(self.utts, name, c) for name, c in self.classes.items()}
+        self.emo = self._index.get("emo", [-1] * len(self.utts))
         self.durs_sec = [u.dur_sec for u in self.utts]
         self.feats = feats
         self.normalise = normalise
         self.crop_samples = round(crop_sec * SAMPLE_RATE / CROP_STEP) * CROP_STEP
+        crop = self.crop_samples / SAMPLE_RATE or math.inf
+        self.train_sec = [min(sec, crop) for sec in self.durs_sec]  # as read in training
         self.seed = seed
         self.tokenizer = tokenizer
         self.pseudo = pseudo
@@ -151,9 +161,8 @@ class UttDataset:
             wavs, starts = zip(*(self._audio(u, epoch) for u in utts), strict=True)
             batch.wav_lens = torch.tensor([len(w) for w in wavs])
             batch.wav = _pad(wavs, dim=0)
-        batch.emo = torch.tensor([self.classes[i] for i in indices])
-        batch.gender = _indices(utts, "gender", GENDERS)
-        batch.style = _indices(utts, "style", STYLES)
+        for name, index in self._index.items():
+            batch.labels[name] = torch.tensor([index[i] for i in indices])
         nan = (float("nan"),) * 3
         batch.vad = torch.tensor([u.vad or nan for u in utts], dtype=torch.float32)
         if self.tokenizer is not None:
@@ -239,9 +248,10 @@ def prefetch(batches: Iterable[Batch], depth: int = 2) -> Iterator[Batch]:
             thread.join(0.01)
 
 
-def _indices(utts: Sequence[Utterance], name: str, known: Sequence[str]) -> torch.Tensor:
-    values = [getattr(u, name) for u in utts]
-    return torch.tensor([-1 if v is None else known.index(v) for v in values])
+def class_index(utts: Iterable[Utterance], name: str, classes: Sequence[str]) -> list[int]:
+    """Index of each utterance's class of a field; -1 where it is unknown, or none of them."""
+    index = {value: i for i, value in enumerate(classes)}
+    return [index.get(u.value(name), -1) for u in utts]
 
 
 def _pad(tensors: Sequence[torch.Tensor], dim: int, value: int = 0) -> torch.Tensor:

@@ -10,24 +10,75 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sertl.atomic import write_json, write_text
 from sertl.data.corpus import Corpus
-from sertl.data.datadir import DataDir, write_data_dir
+from sertl.data.datadir import DataDir, read_data_dir, write_data_dir
 from sertl.data.split import DEV_RULES, SELECT, Fold, make_folds, per_class, shared_speakers
-from sertl.data.tokenizer import learn_tokenizer
+from sertl.data.tokenizer import Tokenizer, learn_tokenizer, load_tokenizer
 from sertl.errors import SertlError
-from sertl.fingerprint import Progress, begin, finish, ids_hash, text_hash
+from sertl.fingerprint import Progress, begin, file_hash, finish, ids_hash, text_hash
 
-__all__ = ["Fold", "fold_hash", "make_folds", "read_protocol", "write_folds"]
+__all__ = ["Fold", "FoldDir", "fold_hash", "make_folds", "read_protocol", "write_folds"]
 
 logger = logging.getLogger(__name__)
 
 PROTOCOL = "protocol.json"
 RECORD = ".folds"  # folder of the fingerprint; the data directories themselves stay plain
 FOLD_NAME = re.compile(r"\.?fold\d+(\.tmp)?")
+HELD_OUT = ("dev", "test", "source_dev", "source_test")  # nothing is trained on them
+
+
+@dataclass(frozen=True)
+class FoldDir:
+    """A fold as stage 2 made it.
+
+    Attributes:
+        data: Folder of the folds: `data`, or `data/<policy>/<protocol>`.
+        number: From 1.
+    """
+
+    data: Path
+    number: int
+
+    @property
+    def path(self) -> Path:
+        """data/fold<k>."""
+        return self.data / f"fold{self.number}"
+
+    def has(self, part: str) -> bool:
+        """Whether there is such a part; some protocols use no dev set."""
+        return (self.path / part).is_dir()
+
+    def part(self, name: str) -> DataDir:
+        """Read train, dev, test or another part.
+
+        Raises:
+            SertlError: If it is not there or not valid.
+        """
+        if not self.has(name):
+            raise SertlError(f"{self.path / name}: no such folder; run stage 2 first")
+        return read_data_dir(self.path / name)
+
+    def held_out(self) -> list[DataDir]:
+        """Test and, if there are any, dev and the same of the source."""
+        return [self.part(name) for name in HELD_OUT if self.has(name)]
+
+    def protocol(self) -> dict:
+        """Content of protocol.json."""
+        return read_protocol(self.path)
+
+    def tokenizer(self) -> Tokenizer | None:
+        """The tokenizer learned on the training text; None where there is none."""
+        folder = self.path / "tokenizer"
+        return load_tokenizer(folder) if folder.is_dir() else None
+
+    def tokenizer_hash(self) -> str | None:
+        """Hash of it: its ids mean something only to models trained with it."""
+        folder = self.path / "tokenizer"
+        return file_hash(folder) if folder.is_dir() else None
 
 
 def write_folds(
@@ -75,10 +126,7 @@ def write_folds(
     if progress is Progress.DONE and _complete(out, folds):
         logger.info("%s: %d folds made before from the same inputs, skipped", out, len(folds))
         return
-    (out / "num_folds").unlink(missing_ok=True)
-    for folder in out.iterdir():
-        if folder.is_dir() and FOLD_NAME.fullmatch(folder.name):
-            shutil.rmtree(folder)
+    _clear(out)
     for fold in folds:
         temporary = out / f".fold{fold.index}.tmp"
         card = protocol_card(fold, folds, data, corpus, protocol, seed)
@@ -92,6 +140,14 @@ def write_folds(
         )
     write_text(out / "num_folds", f"{len(folds)}\n")
     finish(out / RECORD)
+
+
+def _clear(out: Path) -> None:
+    """Delete the folds that are there, and first what says that they are complete."""
+    (out / "num_folds").unlink(missing_ok=True)
+    for folder in out.iterdir():
+        if folder.is_dir() and FOLD_NAME.fullmatch(folder.name):
+            shutil.rmtree(folder)
 
 
 def fold_hash(fold: Fold) -> str:

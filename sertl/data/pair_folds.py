@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sertl.data.datadir import DataDir
+from sertl.data.fields import PARTS
 from sertl.data.pairs import Pair, Side
 from sertl.data.split import Fold, make_folds
-from sertl.data.validate import PARTS
 from sertl.errors import SertlError
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sertl.data.corpus import PROTOCOLS, Corpus, group_of
 from sertl.data.datadir import DataDir, Utterance
-from sertl.data.validate import PARTS
+from sertl.data.fields import PARTS
 from sertl.errors import SertlError, unknown_name
 from sertl.seed import derive_seed
 

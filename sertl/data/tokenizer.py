@@ -183,6 +183,24 @@ def learn_tokenizer(texts: Iterable[str], token_type: str, bpe_size: int) -> Tok
     return SentencePieceTokenizer.learn(texts, bpe_size, token_type)
 
 
+def pack_tokenizer(tokenizer: Tokenizer) -> dict:
+    """The tokenizer as plain values, for a checkpoint."""
+    if isinstance(tokenizer, CharTokenizer):
+        return {"type": "char", "symbols": tokenizer.symbols}
+    return {"type": tokenizer.model_type, "model": list(tokenizer.model)}
+
+
+def unpack_tokenizer(packed: dict) -> Tokenizer:
+    """Undo pack_tokenizer.
+
+    Raises:
+        SertlError: If it is none.
+    """
+    if packed["type"] == "char":
+        return CharTokenizer(packed["symbols"])
+    return SentencePieceTokenizer(bytes(packed["model"]), packed["type"])
+
+
 def load_tokenizer(folder: str | os.PathLike) -> Tokenizer:
     """Load the tokenizer that stage 2 left in a folder.
 

@@ -1,27 +1,18 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Check a data directory against its contract, and list every problem with file and line.
+"""Check a data directory against its contract, and list every problem with file and line."""
 
-"vad" is valence, arousal, dominance throughout, never voice activity.
-"""
-
-import math
 import os
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from sertl.data.audio import inspect_audio
+from sertl.data.fields import FIELDS, Field, numbers, own_columns
 from sertl.data.table import bad_key, scan_table
 
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt", "utt2dur")
-OPTIONAL = ("utt2emo", "spk2gender", "text", "utt2style", "utt2vad", "utt2session", "utt2part")
 EXTRA = ("labels", "vad_range")  # not "key value" tables
-BY_SPEAKER = ("spk2utt", "spk2gender")
-UNKNOWN = "-"  # value of one utterance in an optional file whose other values are known
-STYLES = ("scripted", "improvised", "natural", "acted")
-PARTS = ("train", "dev", "test")
+BY_SPEAKER = ("spk2utt", *(field.file for field in FIELDS.values() if field.of_speaker))
 
 
 @dataclass
@@ -31,6 +22,7 @@ class Scan:
     Attributes:
         tables: File name to {key: value}; absent optional files are missing.
         lines: File name to {key: line number}.
+        fields: Those whose files are there.
         labels: Classes in index order.
         vad_range: (lowest, highest) of the valence-arousal-dominance scale.
         problems: "file:line: what" for everything that breaks the contract.
@@ -39,6 +31,7 @@ class Scan:
     path: Path
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
     lines: dict[str, dict[str, int]] = field(default_factory=dict)
+    fields: list[Field] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     vad_range: tuple[float, float] | None = None
     problems: list[str] = field(default_factory=list)
@@ -85,9 +78,9 @@ def scan_data_dir(path: str | os.PathLike, allow_pipe: bool = False) -> Scan:
     if not scan.path.is_dir():
         scan.problems.append(f"{path}: no such directory; expected a data directory")
         return scan
-    for name in REQUIRED + OPTIONAL:
-        if name in OPTIONAL and not (scan.path / name).exists():
-            continue
+    own = own_columns(p.name for p in scan.path.iterdir())
+    scan.fields = [f for f in (*FIELDS.values(), *own) if (scan.path / f.file).exists()]
+    for name in (*REQUIRED, *(f.file for f in scan.fields)):
         found = scan_table(scan.path / name)
         scan.tables[name], scan.lines[name] = found.table, found.line
         scan.problems += found.problems
@@ -114,9 +107,9 @@ def _read_extra(scan: Scan) -> None:
         scan.problems.append(f"{labels}: missing; utt2emo needs it (one class per line)")
     vad_range = scan.path / "vad_range"
     if vad_range.exists():
-        numbers = _numbers(vad_range.read_text(encoding="utf-8", errors="replace"))
-        if len(numbers) == 2 and numbers[0] < numbers[1]:
-            scan.vad_range = (numbers[0], numbers[1])
+        found = numbers(vad_range.read_text(encoding="utf-8", errors="replace"))
+        if len(found) == 2 and found[0] < found[1]:
+            scan.vad_range = (found[0], found[1])
         else:
             scan.problems.append(
                 f"{vad_range}:1: expected lowest and highest value such as '1 5', "
@@ -124,15 +117,6 @@ def _read_extra(scan: Scan) -> None:
             )
     elif "utt2vad" in scan.tables:
         scan.problems.append(f"{vad_range}: missing; utt2vad needs it (one line such as '1 5')")
-
-
-def _numbers(text: str) -> list[float]:
-    """Parse finite numbers; an empty list if any word is not one."""
-    try:
-        numbers = [float(word) for word in text.split()]
-    except ValueError:
-        return []
-    return numbers if all(math.isfinite(n) for n in numbers) else []
 
 
 def _check_keys(scan: Scan) -> None:
@@ -182,39 +166,18 @@ def _check_speakers(scan: Scan) -> None:
 def _check_values(scan: Scan, allow_pipe: bool) -> None:
     """Check each value of each table by the rule of that table."""
 
-    def among(names: tuple[str, ...] | list[str], value: str) -> str | None:
-        return None if value in names else f"expected one of {', '.join(names)}"
+    def note(name: str, key: str, value: str, what: str | None) -> None:
+        if what:
+            scan.problems.append(f"{scan.where(name, key)}: '{key}' has {value!r}; {what}")
 
-    def duration(value: str) -> str | None:
-        numbers = _numbers(value)
-        ok = len(numbers) == 1 and numbers[0] > 0
-        return None if ok else "expected a positive number of seconds"
-
-    def vad(value: str) -> str | None:
-        ok = len(_numbers(value)) == 3
-        return None if ok else "expected three numbers: valence arousal dominance"
-
-    def wav(value: str) -> str | None:
+    for key, value in scan.tables["wav.scp"].items():
         if is_pipe(value) and not allow_pipe:
-            return "a shell pipe; sertl never executes pipes, write the audio to files"
-        return None
-
-    def word(value: str) -> str | None:
-        return "expected one word" if " " in value else None
-
-    rules: dict[str, Callable[[str], str | None]] = {
-        "wav.scp": wav,
-        "utt2dur": duration,
-        "utt2emo": partial(among, scan.labels),
-        "spk2gender": partial(among, ("m", "f")),
-        "utt2style": partial(among, STYLES),
-        "utt2part": partial(among, PARTS),
-        "utt2vad": vad,
-        "utt2session": word,
-    }
-    for name, rule in rules.items():
-        for key, value in scan.tables.get(name, {}).items():
-            if value == UNKNOWN and name in OPTIONAL:
-                continue
-            if what := rule(value):
-                scan.problems.append(f"{scan.where(name, key)}: '{key}' has {value!r}; {what}")
+            what = "a shell pipe; sertl never executes pipes, write the audio to files"
+            note("wav.scp", key, value, what)
+    for key, value in scan.tables["utt2dur"].items():
+        found = numbers(value)
+        if len(found) != 1 or not found[0] > 0:
+            note("utt2dur", key, value, "expected a positive number of seconds")
+    for one in scan.fields:
+        for key, value in scan.tables[one.file].items():
+            note(one.file, key, value, one.problem(value, scan.labels))

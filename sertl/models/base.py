@@ -1,20 +1,20 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """What every model shares: hidden states from the arks or from a live upstream, one interface."""
 
-import importlib
-import inspect
 import math
-import pkgutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sertl.errors import SertlError, unknown_name
-from sertl.nn.masking import span_masks
+from sertl.nn.losses import ClassLoss
+from sertl.nn.span_mask import span_masks
+from sertl.registry import Registry
 from sertl.seed import derive_seed
+
+MODELS: Registry[type["SERModel"]] = Registry("model", "sertl.models")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Spec:
         clusters: K of each set of frame pseudo-labels; empty without any.
         time_mask, time_mask_span: Share of the frames entering the encoder's blocks that training
             masks, and frames per span (data_conf).
-        genders, styles: Indices in data.dataset's GENDERS and STYLES that the training data have.
+        classes: Of each other class field that the model may read (its `needs`): what the training
+            data have, in index order.
     """
 
     labels: list[str]
@@ -45,30 +46,43 @@ class Spec:
     clusters: tuple[int, ...] = ()
     time_mask: float = 0.0
     time_mask_span: int = 10
-    genders: tuple[int, ...] = (0, 1)
-    styles: tuple[int, ...] = (0, 1, 2, 3)
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def all_classes(self) -> dict[str, Sequence[str]]:
+        """Classes of every class field, those of emo among them."""
+        return {"emo": self.labels, **self.classes}
 
 
 class SERModel(nn.Module):
-    """Base of all models in this folder; a file's model is its class named `Model`.
+    """Base of all models in this folder, which are registered in MODELS by the name of their file.
 
     Subclasses take `(spec, upstream, **model_conf)`, set `needs` and implement `forward` and
     `predict`; they get hidden states from `self.hidden(batch)` and so work with either input.
 
     Attributes:
-        needs: Fields of Batch that training reads beside the hidden states.
+        needs: Fields of data/fields.py that training reads, and `pseudo` for frame pseudo-labels.
+            Of the class, all that it can read; of a model, what it does. () trains without labels.
         least_batch: Utterances that a batch must have, and must not be cut into, for the loss.
-        num_attributes: Clusters of frames that `attributes` tells apart; 0 without any.
+        num_clusters: Clusters of frames that `clusters` tells apart; 0 without any.
     """
 
     needs: tuple[str, ...] = ("emo",)
     least_batch = 1
-    num_attributes = 0
+    num_clusters = 0
 
     def __init__(self, spec: Spec, upstream: nn.Module | None = None):
         super().__init__()
         self.spec = spec
         self.upstream = upstream
+        self.frozen_modules: list[nn.Module] = []  # of init.freeze; they stay in evaluation mode
+
+    def train(self, mode: bool = True) -> "SERModel":
+        """As in torch, but what is frozen as a whole stays in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen_modules:
+            module.eval()
+        return self
 
     def hidden(
         self, batch, mask: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -94,16 +108,15 @@ class SERModel(nn.Module):
         """
         lens = [math.ceil(n / self.upstream.stride) for n in batch.wav_lens.tolist()]
         generators = [torch.Generator().manual_seed(seed) for seed in batch.seeds]
-        masks = span_masks(
-            lens, max(lens), self.spec.time_mask, self.spec.time_mask_span, generators
-        )
+        share, span = self.spec.time_mask, self.spec.time_mask_span
+        masks = span_masks(lens, max(lens), share, span, generators, least=0)
         vector = self.upstream.mask_embedding()
         if vector is None:
             vector = torch.zeros(self.spec.hidden_size)
         return masks.to(batch.wav.device), vector.to(batch.wav.device)
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
-        """Return any of: emo (B, C) logits, gender (B, 2), style (B, 4) logits, vad (B, 3).
+        """Return logits (B, C) of any class field by its name, and vad (B, 3).
 
         And ctc (B, T, V) log-probabilities, the padding certain blanks, which become text.
         """
@@ -127,7 +140,7 @@ class SERModel(nn.Module):
         return *self.loss(outputs, batch), outputs
 
     def start_from_upstream(self, upstream: nn.Module) -> None:
-        """Take weights from the encoder's own blocks; for `init: upstream`.
+        """Take weights from the encoder's own blocks; for `init: {from: upstream}`.
 
         Raises:
             ValueError: If the model has no blocks of that kind.
@@ -139,19 +152,26 @@ class SERModel(nn.Module):
 
         For statistics of the training data that the model keeps as buffers.
         """
+        for loss in self._class_losses():
+            loss.begin()
 
     def after_step(self, update: int, total: int) -> None:
         """Called after each optimiser update, e.g. to move an EMA teacher."""
+        for loss in self._class_losses():
+            loss.after_step(update, total)
 
-    def health(self) -> dict[str, float]:
-        """Called after after_step: numbers for the log's `health` entries, {} if none are due."""
+    def _class_losses(self) -> list[ClassLoss]:
+        return [module for module in self.children() if isinstance(module, ClassLoss)]
+
+    def diagnostics(self) -> dict[str, float]:
+        """Called after after_step: numbers for the log's `diagnostics`, {} if none are due."""
         return {}
 
-    def attributes(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def clusters(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Clusters (B, T) of the frames, -1 where there is none, and the frames (B, T, D')."""
         raise NotImplementedError
 
-    def insight(self) -> dict:
+    def facts(self) -> dict:
         """JSON-serialisable facts about the trained model for the report, e.g. layer weights."""
         return {}
 
@@ -165,42 +185,3 @@ def mask_generators(seed: int, when: int | str, utts: Sequence[str]) -> list[tor
         utts: Ids.
     """
     return [torch.Generator().manual_seed(derive_seed(seed, when, utt)) for utt in utts]
-
-
-def known_models() -> list[str]:
-    """Names of the model files in this folder."""
-    package = importlib.import_module("sertl.models")
-    return [m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base"]
-
-
-def model_class(name: str) -> type[SERModel]:
-    """The class `Model` of sertl/models/<name>.py.
-
-    Raises:
-        SertlError: Unknown model.
-    """
-    if name not in known_models():
-        raise unknown_name("model", name, known_models())
-    return importlib.import_module(f"sertl.models.{name}").Model
-
-
-def model_needs(name: str) -> tuple[str, ...]:
-    """Fields of Batch that a model can read; () for one that trains without labels."""
-    return model_class(name).needs
-
-
-def build_model(name: str, spec: Spec, upstream: nn.Module | None, model_conf: dict) -> SERModel:
-    """Build sertl/models/<name>.py's Model.
-
-    Raises:
-        SertlError: Unknown model, unknown key in model_conf, or a value the model refuses.
-    """
-    model = model_class(name)
-    allowed = list(inspect.signature(model).parameters)[2:]
-    for key in model_conf:
-        if key not in allowed:
-            raise unknown_name(f"key in model_conf of model {name}:", key, allowed)
-    try:
-        return model(spec, upstream, **model_conf)
-    except (ValueError, TypeError) as error:
-        raise SertlError(f"model {name} with model_conf {model_conf}: {error}") from error

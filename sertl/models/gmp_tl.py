@@ -2,30 +2,25 @@
 """GMP-TL's utterance classifier: [BiLSTM], pooling, projection, emotion and gender heads.
 
 With BiLSTM, gender and cross-entropy it is the multi-task teacher, whose frames are clustered; with
-AM-Softmax, the last step, which starts from models/frame_labels.py. Pan et al., "GMP-TL", SLT 2024,
-arXiv 2405.02151; what the paper leaves open is our choice and can be set.
+AM-Softmax, the last step, which starts from models/frame_prediction.py. Pan et al., "GMP-TL", SLT
+2024, arXiv 2405.02151; what the paper leaves open is our choice and can be set.
 """
 
 import logging
-from collections.abc import Iterable
 
 import torch
 from torch import nn
 
-from sertl.errors import unknown_name
-from sertl.models.base import SERModel, Spec
-from sertl.nn.am_softmax import CosineHead, am_softmax, margin_at
-from sertl.nn.bilstm import BiLSTM
+from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.layer_mix import LayerMix
-from sertl.nn.losses import cross_entropy
-from sertl.nn.pooling import POOLINGS
+from sertl.nn.losses import CLASS_LOSSES, cross_entropy
+from sertl.nn.pooling import POOLINGS, frame_mask
 
 logger = logging.getLogger(__name__)
 
-LOSSES = ("ce", "am_softmax")
 
-
-class Model(SERModel):
+@MODELS.register("gmp_tl")
+class GmpTl(SERModel):
     """Loss: (1 - gender_weight) * emotion + gender_weight * gender.
 
     Each is a sum over the utterances that have the label, divided by all utterances, so that an
@@ -35,14 +30,12 @@ class Model(SERModel):
         spec: See base.Spec. Several hidden states are summed with learned weights.
         upstream: For input `wav`, else None.
         bilstm: Units per direction of a BiLSTM over the frames; 0 for none.
-        pooling: A name in nn.pooling.POOLINGS.
+        pooling: Name of a pooling (nn/pooling.py).
         projection: Width of the linear layer after the pooling.
         gender_weight: gamma, in [0, 1); 0 leaves the gender head out, as do data without
             genders or with one only.
-        loss: Of emotion: ce or am_softmax.
-        scale: s of AM-Softmax; its decision is the largest cosine, without margin.
-        margin: m of AM-Softmax.
-        margin_warmup: Share of all updates over which the margin rises from 0.
+        loss: Of emotion: name of a loss of classes (nn/losses.py).
+        loss_conf: Its arguments.
     """
 
     needs = ("emo", "gender")
@@ -56,39 +49,25 @@ class Model(SERModel):
         projection: int = 256,
         gender_weight: float = 0.0,
         loss: str = "am_softmax",
-        scale: float = 30.0,
-        margin: float = 0.2,
-        margin_warmup: float = 0.0,
+        loss_conf: dict | None = None,
     ):
         super().__init__(spec, upstream)
-        if pooling not in POOLINGS:
-            raise unknown_name("pooling", pooling, POOLINGS)
-        if loss not in LOSSES:
-            raise unknown_name("loss", loss, LOSSES)
         if not 0.0 <= gender_weight < 1.0:
             raise ValueError(f"gender_weight must be in [0, 1), got {gender_weight}")
-        if not 0.0 <= margin <= 2.0:
-            raise ValueError(f"margin of a cosine must be in [0, 2], got {margin}")
-        if not 0.0 <= margin_warmup <= 1.0:
-            raise ValueError(f"margin_warmup must be in [0, 1], got {margin_warmup}")
-        if gender_weight and len(spec.genders) < 2:
+        if gender_weight and len(spec.classes.get("gender", ())) < 2:
             logger.warning("task gender is left out: the training data have no two genders")
             gender_weight = 0.0
         self.needs = ("emo", "gender") if gender_weight else ("emo",)
-        self.gender_weight, self.margin, self.margin_warmup = gender_weight, margin, margin_warmup
+        self.gender_weight = gender_weight
         self.mix = LayerMix(len(spec.layers))
         self.bilstm = BiLSTM(spec.hidden_size, bilstm) if bilstm else None
-        self.pooling = POOLINGS[pooling](self.bilstm.output_size if bilstm else spec.hidden_size)
+        self.pooling = POOLINGS.build(
+            pooling, self.bilstm.output_size if bilstm else spec.hidden_size
+        )
         self.project = nn.Linear(self.pooling.output_size, projection)
-        classes = len(spec.labels)
-        if loss == "am_softmax":
-            self.emotion = CosineHead(projection, classes, scale)
-        else:
-            self.emotion = nn.Linear(projection, classes)
+        self.emo_loss = CLASS_LOSSES.build(loss, spec.class_weights, conf=loss_conf)
+        self.emotion = self.emo_loss.last_layer(projection, len(spec.labels))
         self.gender = nn.Linear(projection, 2) if gender_weight else None
-        weights = None if spec.class_weights is None else torch.tensor(spec.class_weights)
-        self.register_buffer("class_weights", weights, persistent=False)
-        self.register_buffer("margin_now", torch.tensor(0.0 if margin_warmup else margin))
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Return emo (B, C) logits (AM-Softmax: scaled cosines) and, if it is a task, gender."""
@@ -103,14 +82,8 @@ class Model(SERModel):
         return out
 
     def loss(self, outputs: dict[str, torch.Tensor], batch) -> tuple[torch.Tensor, dict]:
-        """Loss and stats; on dev the margin is the final one, whatever the warm-up."""
-        if isinstance(self.emotion, CosineHead):
-            margin = float(self.margin_now) if self.training else self.margin
-            emotion, weight = am_softmax(
-                outputs["emo"], batch.emo, margin, self.emotion.scale, self.class_weights
-            )
-        else:
-            emotion, weight = cross_entropy(outputs["emo"], batch.emo, self.class_weights)
+        """Loss and stats."""
+        emotion, weight = self.emo_loss(outputs["emo"], batch.emo)
         count = float(len(batch))
         emotion = emotion * (weight / count)
         loss = (1.0 - self.gender_weight) * emotion
@@ -123,10 +96,32 @@ class Model(SERModel):
             stats |= {"loss_gender": gender.detach(), "gender_wa": right / known.clamp_min(1)}
         return loss, stats
 
-    def initialise(self, batches: Iterable) -> None:
-        """Begin the warm-up of the margin, whatever the phase that the weights come from did."""
-        self.after_step(0, 1)
 
-    def after_step(self, update: int, total: int) -> None:
-        """Set the margin of the next update."""
-        self.margin_now.fill_(margin_at(update, total, self.margin, self.margin_warmup))
+class BiLSTM(nn.Module):
+    """One layer; the backward direction starts at the last real frame.
+
+    Not a packed sequence, as is usual: its backward pass is slow on a CPU. Each direction reads
+    padded frames, the backward one with the real ones in reverse order.
+
+    Args:
+        input_size: D.
+        hidden: H, units per direction.
+    """
+
+    def __init__(self, input_size: int, hidden: int):
+        super().__init__()
+        self.output_size = 2 * hidden
+        self.ahead = nn.LSTM(input_size, hidden, batch_first=True)
+        self.back = nn.LSTM(input_size, hidden, batch_first=True)
+
+    def forward(self, feats: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """feats (B, T, D), lens (B,) -> (B, T, 2H), zero at padding."""
+        frames = torch.arange(feats.shape[1], device=feats.device)
+        real = frame_mask(lens, feats.shape[1])  # (B, T)
+        order = torch.where(real, lens[:, None] - 1 - frames, frames)[:, :, None]
+        padding = ~real[:, :, None]
+        feats = feats.masked_fill(padding, 0.0)
+        ahead, _ = self.ahead(feats)
+        back, _ = self.back(feats.gather(1, order.expand_as(feats)))
+        both = torch.cat([ahead, back.gather(1, order.expand_as(back))], dim=2)
+        return both.masked_fill(padding, 0.0)

@@ -6,30 +6,30 @@ there a linear layer on every frame precedes the mean; as both are linear, the l
 computes the same for a fraction of the cost.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
 
 from sertl.errors import SertlError, unknown_name
-from sertl.models.base import SERModel, Spec
+from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.heads import Head
 from sertl.nn.layer_mix import LayerMix
-from sertl.nn.losses import ccc_loss, cross_entropy, rmse
+from sertl.nn.losses import CLASS_LOSSES, VALUE_LOSSES
 from sertl.nn.pooling import POOLINGS
 
 TASKS = ("emo", "vad")
 CCC_BATCH = 16  # utterances; a correlation over fewer is mostly noise
-VAD_LOSSES = {"rmse": rmse, "ccc": ccc_loss}
 
 
-class Model(SERModel):
+@MODELS.register("probe")
+class Probe(SERModel):
     """Classify (and rate) an utterance from its pooled hidden states.
 
     Args:
         spec: See base.Spec.
         upstream: For input `wav`, else None.
-        pooling: A name in nn.pooling.POOLINGS.
+        pooling: Name of a pooling (nn/pooling.py).
         hidden: Width of the head's hidden layer; 0 for none.
         activation: Of the hidden layer: none, relu, gelu, tanh.
         dropout: Before the last layer.
@@ -37,8 +37,11 @@ class Model(SERModel):
             training utterances, as pooled before the first update. Pretrained encoders have a few
             dimensions that dwarf the others; without this the small ones learn slowly and the
             attention overfits.
-        tasks: emo (cross-entropy), vad (valence, arousal, dominance), or both, added 1 : 1.
-        vad_loss: rmse, or ccc, which needs whole batches of at least CCC_BATCH utterances.
+        tasks: emo, vad (valence, arousal, dominance), or both, their losses added 1 : 1.
+        loss: Of emo: name of a loss of classes (nn/losses.py); None for ce.
+        loss_conf: Its arguments.
+        vad_loss: Of vad: name of a loss of values; None for rmse. ccc needs whole batches of at
+            least CCC_BATCH utterances.
     """
 
     needs = TASKS
@@ -53,35 +56,29 @@ class Model(SERModel):
         dropout: float = 0.0,
         standardise: bool = False,
         tasks: tuple[str, ...] = ("emo",),
-        vad_loss: str = "rmse",
+        loss: str | None = None,
+        loss_conf: dict | None = None,
+        vad_loss: str | None = None,
     ):
         super().__init__(spec, upstream)
-        if pooling not in POOLINGS:
-            raise unknown_name("pooling", pooling, POOLINGS)
-        if vad_loss not in VAD_LOSSES:
-            raise unknown_name("vad_loss", vad_loss, VAD_LOSSES)
-        for task in tasks:
-            if task not in TASKS:
-                raise unknown_name("task", task, TASKS)
-        if "vad" in tasks and spec.vad_range is None:
-            raise ValueError("task vad needs a corpus with utt2vad and vad_range")
+        check_tasks(tasks, spec, loss or loss_conf, vad_loss)
         self.needs = tuple(tasks)
-        self.vad_loss = VAD_LOSSES[vad_loss]
+        self.vad_loss = VALUE_LOSSES.get(vad_loss or "rmse")
         if "vad" in tasks and vad_loss == "ccc":
             self.least_batch = CCC_BATCH
         self.mix = LayerMix(len(spec.layers))
-        self.pooling = POOLINGS[pooling](spec.hidden_size)
+        self.pooling = POOLINGS.build(pooling, spec.hidden_size)
         size = self.pooling.output_size
         self.standardise = standardise
         if standardise:
             self.register_buffer("pooled_mean", torch.zeros(size))
             self.register_buffer("pooled_std", torch.ones(size))
+        self.emo_loss = CLASS_LOSSES.build(loss or "ce", spec.class_weights, conf=loss_conf)
+        last = {"emo": self.emo_loss.last_layer, "vad": nn.Linear}
         sizes = {"emo": len(spec.labels), "vad": 3}
         self.heads = nn.ModuleDict(
-            {task: Head(size, sizes[task], hidden, activation, dropout) for task in tasks}
+            {t: Head(size, sizes[t], hidden, activation, dropout, last[t]) for t in tasks}
         )
-        weights = None if spec.class_weights is None else torch.tensor(spec.class_weights)
-        self.register_buffer("class_weights", weights, persistent=False)
         if spec.vad_range is not None:
             low, high = spec.vad_range
             # The head works around 0 with unit slope; the corpus's scale is applied outside it.
@@ -106,6 +103,7 @@ class Model(SERModel):
         Raises:
             SertlError: Naming the utterances whose hidden states are not finite.
         """
+        super().initialise(batches)
         if not self.standardise or (self.pooled_std != 1).any():
             return
         parts = []
@@ -134,15 +132,34 @@ class Model(SERModel):
         """Sum of the tasks' losses, each a sum over those with the label, over all utterances."""
         losses, count = {}, float(len(batch))
         if "emo" in outputs:
-            losses["emo"] = cross_entropy(outputs["emo"], batch.emo, self.class_weights)
+            losses["emo"] = self.emo_loss(outputs["emo"], batch.emo)
         if "vad" in outputs:
             losses["vad"] = self.vad_loss(outputs["vad"], batch.vad)
         shares = {task: value * (weight / count) for task, (value, weight) in losses.items()}
         stats = {f"loss_{task}": value.detach() for task, value in shares.items()}
         return sum(shares.values()), {**stats, "weight": count}
 
-    def insight(self) -> dict:
+    def facts(self) -> dict:
         """Weights of the layers, where there are several."""
         if len(self.spec.layers) == 1:
             return {}
         return {"layer_weights": [round(w, 4) for w in self.mix.weights().tolist()]}
+
+
+def check_tasks(
+    tasks: Sequence[str], spec: Spec, emo_choice: object = None, vad_choice: object = None
+) -> None:
+    """Refuse unknown tasks, those without references, and choices for a task that is not there.
+
+    Raises:
+        ValueError, SertlError: Naming the task.
+    """
+    for task in tasks:
+        if task not in TASKS:
+            raise unknown_name("task", task, TASKS)
+    if "vad" in tasks and spec.vad_range is None:
+        raise ValueError("task vad needs a corpus with utt2vad and vad_range")
+    if emo_choice and "emo" not in tasks:
+        raise ValueError(f"loss and loss_conf are for the task emo, which is not among {tasks}")
+    if vad_choice and "vad" not in tasks:
+        raise ValueError(f"vad_loss is for the task vad, which is not among {tasks}")

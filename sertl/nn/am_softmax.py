@@ -4,11 +4,13 @@
 Wang et al., "Additive Margin Softmax for Face Verification", IEEE Signal Processing Letters 2018.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sertl.nn.losses import cross_entropy
+from sertl.nn.losses import CLASS_LOSSES, ClassLoss, cross_entropy
 
 
 class CosineHead(nn.Module):
@@ -35,27 +37,48 @@ class CosineHead(nn.Module):
             return self.scale * (unit @ F.normalize(self.weight.float(), dim=1).T)
 
 
-def am_softmax(
-    logits: torch.Tensor,
-    target: torch.Tensor,
-    margin: float,
-    scale: float,
-    class_weights: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
+@CLASS_LOSSES.register("am_softmax")
+class AMSoftmax(ClassLoss):
     """Cross-entropy after s * m was taken off the true class: cos_y must lead by the margin.
 
-    Args:
-        logits: (B, C) of a CosineHead.
-        target: (B,) int64, -1 where the label is missing.
-        margin: m, 0 for cross-entropy.
-        scale: s of the head.
-        class_weights: (C,) or None.
+    The decision is the largest cosine, without margin. In evaluation the margin is the final one,
+    whatever the warm-up.
 
-    Returns:
-        Mean and weight, see nn.losses.
+    Args:
+        class_weights: See ClassLoss.
+        scale: s.
+        margin: m, 0 for cross-entropy of scaled cosines.
+        margin_warmup: Share of all updates over which the margin rises from 0.
     """
-    own = F.one_hot(target.clamp_min(0), logits.shape[1])  # (B, C)
-    return cross_entropy(logits - scale * margin * own, target, class_weights)
+
+    def __init__(
+        self,
+        class_weights: Sequence[float] | None = None,
+        scale: float = 30.0,
+        margin: float = 0.2,
+        margin_warmup: float = 0.0,
+    ):
+        super().__init__(class_weights)
+        if not 0.0 <= margin <= 2.0:
+            raise ValueError(f"margin of a cosine must be in [0, 2], got {margin}")
+        if not 0.0 <= margin_warmup <= 1.0:
+            raise ValueError(f"margin_warmup must be in [0, 1], got {margin_warmup}")
+        self.scale, self.margin, self.margin_warmup = scale, margin, margin_warmup
+        self.register_buffer("margin_now", torch.tensor(0.0 if margin_warmup else margin))
+
+    def last_layer(self, input_size: int, classes: int) -> nn.Module:
+        return CosineHead(input_size, classes, self.scale)
+
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> tuple:
+        margin = float(self.margin_now) if self.training else self.margin
+        own = F.one_hot(target.clamp_min(0), logits.shape[1])  # (B, C)
+        return cross_entropy(logits - self.scale * margin * own, target, self.class_weights)
+
+    def begin(self) -> None:
+        self.after_step(0, 1)
+
+    def after_step(self, update: int, total: int) -> None:
+        self.margin_now.fill_(margin_at(update, total, self.margin, self.margin_warmup))
 
 
 def margin_at(update: int, total: int, margin: float, warmup: float) -> float:

@@ -4,11 +4,50 @@
 A loss returns (value, weight): the mean over what it counted and the sum of weights behind that
 mean. The training loop adds value * weight over micro-batches and processes and divides by the
 total weight, so cutting a batch into pieces changes nothing; except for rmse, of which pieces give
-the mean of their roots, and ccc_loss, for which batches are not cut (train/whole_batches.py).
+the mean of their roots, and ccc, for which batches are not cut (train/settings.py).
+
+A loss of classes is a module registered in CLASS_LOSSES, and every classifier offers all of them
+(model_conf.loss, loss_conf); a loss of values is a function registered in VALUE_LOSSES. Both may
+stand in any file of this folder.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
+from torch import nn
 from torch.nn import functional as F
+
+from sertl.registry import Registry
+
+CLASS_LOSSES: Registry[type["ClassLoss"]] = Registry("loss", "sertl.nn")
+VALUE_LOSSES: Registry[Callable] = Registry("vad_loss", "sertl.nn")
+
+
+class ClassLoss(nn.Module):
+    """Base of the losses of classes: the loss, and the last layer that belongs to it.
+
+    Args:
+        class_weights: C weights, or None for 1.
+    """
+
+    def __init__(self, class_weights: Sequence[float] | None = None):
+        super().__init__()
+        weights = None if class_weights is None else torch.tensor(class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    def last_layer(self, input_size: int, classes: int) -> nn.Module:
+        """(B, input_size) -> (B, classes) logits, of which the largest is the decision."""
+        return nn.Linear(input_size, classes)
+
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> tuple:
+        """Mean and weight; logits (B, C), target (B,) int64, -1 where the label is missing."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Called before the first update of a phase, whatever the weights come from."""
+
+    def after_step(self, update: int, total: int) -> None:
+        """Called after each of total updates."""
 
 
 def cross_entropy(
@@ -33,6 +72,15 @@ def cross_entropy(
     return total / count.clamp_min(1e-12), count
 
 
+@CLASS_LOSSES.register("ce")
+class CrossEntropy(ClassLoss):
+    """Cross-entropy."""
+
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> tuple:
+        return cross_entropy(logits, target, self.class_weights)
+
+
+@VALUE_LOSSES.register("rmse")
 def rmse(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean over attributes of the root mean squared error over utterances.
 
@@ -51,6 +99,7 @@ def rmse(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.
     return value * (count > 0), count.float()
 
 
+@VALUE_LOSSES.register("ccc")
 def ccc_loss(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """1 - CCC, averaged over attributes; population statistics over the micro-batch.
 

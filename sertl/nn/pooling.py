@@ -3,11 +3,16 @@
 
 Every pooling ignores padding whatever it holds (NaN included) and works for one frame. It says its
 output size in `output_size`, and in `linear` whether it is linear in the frames. A new pooling is a
-class here and a name in POOLINGS.
+registered class here or in another file of this folder; every classifier offers it
+(model_conf.pooling).
 """
 
 import torch
 from torch import nn
+
+from sertl.registry import Registry
+
+POOLINGS: Registry[type[nn.Module]] = Registry("pooling", "sertl.nn")
 
 
 def frame_mask(lens: torch.Tensor, max_len: int) -> torch.Tensor:
@@ -21,6 +26,7 @@ def frame_mask(lens: torch.Tensor, max_len: int) -> torch.Tensor:
     return torch.arange(max_len, device=lens.device) < lens[:, None]
 
 
+@POOLINGS.register("mean")
 class MeanPooling(nn.Module):
     """Mean of the real frames."""
 
@@ -37,6 +43,7 @@ class MeanPooling(nn.Module):
         return total / lens[:, None]
 
 
+@POOLINGS.register("stat")
 class StatPooling(nn.Module):
     """Mean and standard deviation of the real frames (Snyder et al., ICASSP 2018)."""
 
@@ -53,6 +60,7 @@ class StatPooling(nn.Module):
         return _weighted_stats(feats.masked_fill(~mask[:, :, None], 0.0), weights)
 
 
+@POOLINGS.register("self_attentive")
 class SelfAttentivePooling(nn.Module):
     """Attention-weighted mean: e_t = v tanh(W h_t + b), softmax over the real frames."""
 
@@ -79,6 +87,7 @@ class SelfAttentivePooling(nn.Module):
         return _weighted_mean(feats.float(), self.weights(feats, mask))
 
 
+@POOLINGS.register("dot_attention")
 class DotAttentionPooling(SelfAttentivePooling):
     """Attention-weighted mean with e_t = tanh(h_t v), as in the code of FLEA.
 
@@ -90,6 +99,7 @@ class DotAttentionPooling(SelfAttentivePooling):
         self.attention = nn.Sequential(nn.Linear(input_size, 1, bias=False), nn.Tanh())
 
 
+@POOLINGS.register("stat_attentive")
 class StatAttentivePooling(SelfAttentivePooling):
     """Attention-weighted mean and standard deviation (Okabe et al., Interspeech 2018).
 
@@ -118,12 +128,3 @@ def _weighted_stats(feats: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     var = _weighted_mean((feats.float() - mean[:, None]).square(), weights)
     # The floor keeps the square root's gradient finite where a dimension does not vary (T = 1).
     return torch.cat([mean, var.clamp_min(1e-5).sqrt()], dim=1)
-
-
-POOLINGS = {
-    "mean": MeanPooling,
-    "stat": StatPooling,
-    "self_attentive": SelfAttentivePooling,
-    "dot_attention": DotAttentionPooling,
-    "stat_attentive": StatAttentivePooling,
-}

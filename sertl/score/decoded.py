@@ -11,7 +11,6 @@ from sertl.data.folds import read_protocol
 from sertl.errors import SertlError
 from sertl.fingerprint import require_done
 
-KINDS = ("emo", "gender", "style", "vad", "text")
 INFO = "decode.json"
 _SHOWN = 5  # ids named in an error
 
@@ -22,11 +21,11 @@ class Decoded:
 
     Attributes:
         folder: decode_<set>/.
-        info: Content of decode.json: data_dir, fold, seed, set.
+        info: Content of decode.json: data_dir, fold, seed, set, classes.
         data: The data directory named there, with the references.
         protocol: protocol.json of its fold.
         labels: Emotion classes in index order; [] if the model has no emotion output.
-        hyps: kind of KINDS -> utterance -> value, for the kinds that the model has.
+        hyps: Field (data/fields.py) -> utterance -> value, for those that the model tells.
         inputs: Hash of every file read, by its part: "decode", "references", "protocol".
     """
 
@@ -56,7 +55,7 @@ def read_decoded(folder: str | Path) -> Decoded:
             f"{data_dir}; run stage 2, or copy the recipe's data/ along with its exp/"
         )
     data = read_data_dir(data_dir)
-    hyps = {kind: read_hyp(folder / f"hyp_{kind}") for kind in KINDS if has_hyp(folder, kind)}
+    hyps = {path.name.removeprefix("hyp_"): read_hyp(path) for path in hyp_files(folder)}
     if not hyps:
         raise SertlError(f"{folder} holds no hyp_* file; run stage 7 (decode) with --redo")
     for kind, hyp in hyps.items():
@@ -65,9 +64,9 @@ def read_decoded(folder: str | Path) -> Decoded:
     return Decoded(folder, info, data, read_protocol(data_dir.parent), labels, hyps, hashes(folder))
 
 
-def has_hyp(folder: Path, kind: str) -> bool:
-    """Whether the model has an output of this kind."""
-    return (folder / f"hyp_{kind}").is_file()
+def hyp_files(folder: Path) -> list[Path]:
+    """hyp_emo and so on, as far as the model tells them."""
+    return sorted(path for path in folder.glob("hyp_*") if path.is_file())
 
 
 def read_info(folder: Path) -> dict:
@@ -113,9 +112,9 @@ def read_hyp(path: Path) -> dict[str, str]:
 def hashes(folder: Path) -> dict[str, str]:
     """Hash of what a score is made from, to tell later whether it still belongs to it."""
     data_dir = data_dir_of(folder)
-    used = [folder / "labels", *(folder / f"hyp_{kind}" for kind in KINDS)]
+    labels = folder / "labels"
     return {
-        "decode": _hash([path for path in used if path.is_file()]),
+        "decode": _hash([*([labels] if labels.is_file() else []), *hyp_files(folder)]),
         "references": _hash(sorted(path for path in data_dir.iterdir() if path.is_file())),
         "protocol": _hash([data_dir.parent / "protocol.json"]),
     }

@@ -11,54 +11,53 @@ from pathlib import Path
 import numpy as np
 
 from sertl.atomic import write_json
-from sertl.data.validate import STYLES
+from sertl.data.fields import DIMENSIONS, field_of
 from sertl.errors import SertlError
+from sertl.runs import Run, find_runs
 from sertl.score import metrics
 from sertl.score.decoded import Decoded, read_decoded, read_info
-from sertl.score.runs import Cell, find_cells, read_json
+from sertl.score.records import read_json
 
 logger = logging.getLogger(__name__)
 
-ATTRIBUTES = ("valence", "arousal", "dominance")
-VERSION = 1  # of the file's content; another one is scored again
+VERSION = 2  # of the file's content; another one is scored again
 
 
 def score_experiment(
     exp: str | Path, set_name: str, folds: list[int], seeds: list[int], redo: bool = False
-) -> dict[Cell, dict]:
+) -> dict[Run, dict]:
     """Score every fold and seed of exp/<tag> that is asked for (all, where a list is empty).
 
     What is already scored from the same files is not scored again, unless redo; what was scored
     from other files is scored anew, with a line in the log.
 
     Returns:
-        Scores by cell; empty if the protocol has no such set (`fixed` has no dev set).
+        Scores by run; empty if the protocol has no such set (`fixed` has no dev set).
 
     Raises:
         SertlError: If a fold is not decoded, or its files do not fit together.
     """
     scores, kept = {}, 0
-    for cell in find_cells(exp, folds, seeds):
-        folder = cell.folder / f"decode_{set_name}"
-        if set_name == "dev" and not folder.exists() and _protocol_lacks_dev(cell):
-            logger.info("%s: its protocol has no dev set, nothing to score", cell.folder)
+    for run in find_runs(exp, folds, seeds):
+        folder, out = run.decoded(set_name), run.scored(set_name)
+        if set_name == "dev" and not folder.exists() and _protocol_lacks_dev(run):
+            logger.info("%s: its protocol has no dev set, nothing to score", run.folder)
             continue
         decoded = read_decoded(folder)
         found = (decoded.info["seed"], decoded.info["fold"], decoded.info["set"])
-        if found != (cell.seed, cell.fold, set_name):
+        if found != (run.seed, run.fold, set_name):
             raise SertlError(
                 f"{folder}/decode.json is of seed, fold, set {found}; was the folder copied?"
             )
-        out = cell.folder / f"score_{set_name}.json"
         if out.is_file() and not redo:
             old = read_json(out)
             if old.get("version") == VERSION and old["inputs"] == decoded.inputs:
-                scores[cell] = old
+                scores[run] = old
                 kept += 1
                 continue
             logger.info("%s: made from other files, scoring again", out)
-        scores[cell] = score(decoded)
-        write_json(out, scores[cell])
+        scores[run] = score(decoded)
+        write_json(out, scores[run])
     new = len(scores) - kept
     logger.info(
         "%s, %s: %d folds scored, %d scored before from the same files", exp, set_name, new, kept
@@ -71,9 +70,10 @@ def score(decoded: Decoded) -> dict:
 
     Returns:
         version, inputs, set, fold, seed, labels, protocol, n, num_speakers; and, for each output
-        that has references, emotion, gender, style (metrics.class_scores), vad (n, ccc, rmse by
-        attribute and their mean), text (metrics.word_errors); `utts` holds columns of equal
-        length: utt, spk, dur_sec, ref and hyp (class indices), vad_ref, vad_hyp.
+        that has references, emotion and, by field, classes of others such as gender and style
+        (metrics.class_scores), vad (n, ccc, rmse by dimension and their mean), text
+        (metrics.word_errors); `utts` holds columns of equal length: utt, spk, dur_sec, ref and hyp
+        (class indices), vad_ref, vad_hyp.
 
     Raises:
         SertlError: If no output has a reference, or an emotion reference is missing.
@@ -90,11 +90,7 @@ def score(decoded: Decoded) -> dict:
         "n": len(utts),
         "num_speakers": len({u.spk for u in utts}),
     }
-    columns = {
-        "utt": [u.utt for u in utts],
-        "spk": [u.spk for u in utts],
-        "dur_sec": [u.dur_sec for u in utts],
-    }
+    columns = {name: [getattr(u, name) for u in utts] for name in ("utt", "spk", "dur_sec")}
     if "emo" in decoded.hyps:
         unlabelled = [u.utt for u in utts if u.emo is None]
         if unlabelled:
@@ -104,22 +100,23 @@ def score(decoded: Decoded) -> dict:
         columns["hyp"] = [index[decoded.hyps["emo"][u.utt]] for u in utts]
         confusion = metrics.confusion_matrix(columns["ref"], columns["hyp"], len(index))
         result["emotion"] = metrics.class_scores(confusion, decoded.labels)
-    for kind, known in (("gender", ("f", "m")), ("style", STYLES)):
-        rated = [u for u in utts if getattr(u, kind) is not None]
-        if kind in decoded.hyps and rated:
-            result[kind] = _score_classes(decoded, kind, known, rated)
+    result["classes"] = {}
+    for kind in decoded.hyps:
+        rated = [u for u in utts if u.value(kind) is not None]
+        if kind != "emo" and field_of(kind).kind == "class" and rated:
+            result["classes"][kind] = _score_classes(decoded, kind, rated)
     rated = [u for u in utts if u.vad is not None]
     if "vad" in decoded.hyps and rated:
-        hyp = {u.utt: _attributes(decoded, u.utt) for u in utts}
+        hyp = {u.utt: _dimensions(decoded, u.utt) for u in utts}
         columns["vad_ref"] = [None if u.vad is None else list(u.vad) for u in utts]
         columns["vad_hyp"] = [hyp[u.utt] for u in utts]
         pred = np.array([hyp[u.utt] for u in rated])
-        result["vad"] = attribute_scores(pred, np.array([u.vad for u in rated]))
+        result["vad"] = dimension_scores(pred, np.array([u.vad for u in rated]))
     spoken = [u for u in utts if u.text]
     if "text" in decoded.hyps and spoken:
         hyps = [decoded.hyps["text"][u.utt] for u in spoken]
         result["text"] = metrics.word_errors([u.text for u in spoken], hyps)
-    if not {"emotion", "gender", "style", "vad", "text"} & result.keys():
+    if not {"emotion", "vad", "text"} & result.keys() and not result["classes"]:
         raise SertlError(
             f"{decoded.folder} predicts {', '.join(decoded.hyps)}, but {decoded.data.path} has no "
             "reference for any of it"
@@ -127,7 +124,7 @@ def score(decoded: Decoded) -> dict:
     return {**result, "utts": columns}
 
 
-def attribute_scores(pred: np.ndarray, ref: np.ndarray) -> dict:
+def dimension_scores(pred: np.ndarray, ref: np.ndarray) -> dict:
     """CCC and RMSE of valence, arousal and dominance, and their means.
 
     Args:
@@ -135,11 +132,11 @@ def attribute_scores(pred: np.ndarray, ref: np.ndarray) -> dict:
         ref: (N, 3).
 
     Returns:
-        n, ccc and rmse: {attribute or "mean": value}. A CCC that is undefined (one utterance, or a
+        n, ccc and rmse: {dimension or "mean": value}. A CCC that is undefined (one utterance, or a
         constant predicted for a constant) is None, and so is the mean of such.
     """
     scores = {"n": len(ref), "ccc": {}, "rmse": {}}
-    for i, name in enumerate(ATTRIBUTES):
+    for i, name in enumerate(DIMENSIONS):
         try:
             scores["ccc"][name] = metrics.ccc(pred[:, i], ref[:, i])
         except ValueError:
@@ -151,8 +148,13 @@ def attribute_scores(pred: np.ndarray, ref: np.ndarray) -> dict:
     return scores
 
 
-def _score_classes(decoded: Decoded, kind: str, known: tuple[str, ...], rated: list) -> dict:
-    """Gender or style, over the utterances that have a reference."""
+def _score_classes(decoded: Decoded, kind: str, rated: list) -> dict:
+    """Gender, style or another field, over the utterances that have a reference.
+
+    The classes are those of the table, or all that the model knows or the references name.
+    """
+    named = {u.value(kind) for u in rated} | {*decoded.info.get("classes", {}).get(kind, ())}
+    known = field_of(kind).values or tuple(sorted(named))
     index = {label: i for i, label in enumerate(known)}
     hyps = decoded.hyps[kind]
     for u in rated:
@@ -161,12 +163,12 @@ def _score_classes(decoded: Decoded, kind: str, known: tuple[str, ...], rated: l
                 f"{decoded.folder}/hyp_{kind}: '{u.utt}' has '{hyps[u.utt]}', "
                 f"expected one of {' '.join(known)}"
             )
-    ref = np.array([index[getattr(u, kind)] for u in rated])
+    ref = np.array([index[u.value(kind)] for u in rated])
     hyp = np.array([index[hyps[u.utt]] for u in rated])
     return metrics.class_scores(metrics.confusion_matrix(ref, hyp, len(known)), list(known))
 
 
-def _attributes(decoded: Decoded, utt: str) -> list[float]:
+def _dimensions(decoded: Decoded, utt: str) -> list[float]:
     text = decoded.hyps["vad"][utt]
     try:
         values = [float(word) for word in text.split()]
@@ -180,7 +182,7 @@ def _attributes(decoded: Decoded, utt: str) -> list[float]:
     return values
 
 
-def _protocol_lacks_dev(cell: Cell) -> bool:
+def _protocol_lacks_dev(run: Run) -> bool:
     """Whether the fold was made without a dev set, told from where its test set lies."""
-    test = cell.folder / "decode_test"
+    test = run.decoded("test")
     return test.is_dir() and not (Path(read_info(test)["data_dir"]).parent / "dev").is_dir()

@@ -126,9 +126,8 @@ def compare(
       the draw, and their difference is kept.
     - Approximate randomisation: under the hypothesis that the systems are interchangeable, the
       answers of A and B to each utterance (to all of a speaker's utterances) are swapped with
-      probability 1/2; p is the share of swaps whose |difference| reaches the observed one.
-
-      With few speakers all 2**U swaps are tried instead (p is then exact).
+      probability 1/2; p is the share of swaps whose |difference| reaches the observed one. With
+      few speakers all 2**U swaps are tried instead (p is then exact).
 
     Both p values count the observed data as one of the draws, so neither is ever 0.
 
@@ -155,38 +154,52 @@ def compare(
     kind = a.ref if metric == "ua" else np.zeros_like(a.ref)  # wa: one class of everything
     one_hot = np.eye(kind.max() + 1)[kind]  # (N, C)
     correct_a, correct_b = a.correct(), b.correct()
-
-    delta = correct_a - correct_b  # (N,)
-
-    # Paired bootstrap, on sums per group and class: references, and A's lead in right answers
-    columns = np.hstack([one_hot, one_hot * delta[:, None]])
-    sums = np.zeros((groups.max() + 1, columns.shape[1]))
-    np.add.at(sums, groups, columns)
-    drawn = []
-    for draws in _draws(len(sums), resamples, seed):
-        total, lead = np.split(draws @ sums, 2, axis=1)  # (R, C) each
-        drawn.append(_mean_over_classes(lead, total))
-    differences = np.concatenate(drawn)
-
-    # Approximate randomisation: swapping an utterance flips the sign of its contribution
+    lead = correct_a - correct_b  # (N,)
     present = one_hot.sum(axis=0)
     weight = 1.0 / (present[kind] * np.count_nonzero(present))  # (N,), UA and WA are weighted sums
-    contribution = np.zeros(len(sums))
-    np.add.at(contribution, groups, weight * delta)
-    observed = contribution.sum()
-    hits = tried = 0
-    for signs in _signs(len(sums), permutations, seed):
-        hits += int(np.count_nonzero(np.abs(signs @ contribution) >= abs(observed) - 1e-12))
-        tried += len(signs)
+    by_class = np.hstack([one_hot, one_hot * lead[:, None]])  # (N, 2 C)
+    differences = _bootstrap(_sums(groups, by_class), resamples, seed)
     fewer = int(min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0)))
     return Comparison(
         a=float(weight @ correct_a),
         b=float(weight @ correct_b),
-        difference=float(observed),
+        difference=float(weight @ lead),
         interval=_interval(differences),
         p_bootstrap=min(1.0, 2 * (1 + fewer) / (1 + resamples)),
-        p_permutation=hits / tried,
+        p_permutation=_randomisation(_sums(groups, weight * lead), permutations, seed),
     )
+
+
+def _sums(groups: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(N, …) values of utterances -> (U, …) sums over each unit's."""
+    sums = np.zeros((groups.max() + 1, *columns.shape[1:]))
+    np.add.at(sums, groups, columns)
+    return sums
+
+
+def _bootstrap(sums: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Differences of the systems' scores, one for each draw of units with replacement.
+
+    Args:
+        sums: (U, 2 C), of each unit and class the references and A's lead in right answers.
+    """
+    drawn = []
+    for draws in _draws(len(sums), resamples, seed):
+        total, lead = np.split(draws @ sums, 2, axis=1)  # (R, C) each
+        drawn.append(_mean_over_classes(lead, total))
+    return np.concatenate(drawn)
+
+
+def _randomisation(contribution: np.ndarray, permutations: int, seed: int) -> float:
+    """Share of swaps whose difference is as large as the observed one.
+
+    Swapping a unit's answers flips the sign of its contribution to the difference.
+    """
+    observed, hits, tried = contribution.sum(), 0, 0
+    for signs in _signs(len(contribution), permutations, seed):
+        hits += int(np.count_nonzero(np.abs(signs @ contribution) >= abs(observed) - 1e-12))
+        tried += len(signs)
+    return hits / tried
 
 
 def holm(p_values: list[float]) -> list[float]:

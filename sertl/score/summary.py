@@ -15,21 +15,22 @@ from collections import Counter
 
 import numpy as np
 
+from sertl.data.fields import DIMENSIONS
 from sertl.errors import SertlError
+from sertl.runs import Run
 from sertl.score import metrics
-from sertl.score.runs import Cell
-from sertl.score.scoring import ATTRIBUTES, attribute_scores
+from sertl.score.scoring import dimension_scores
 from sertl.score.significance import Predictions, intervals
 
 DURATION_EDGES_SEC = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 15.0, float("inf"))
 _SAME = ("corpus", "release", "policy", "labels", "protocol", "num_folds", "select")
 
 
-def summarise(scores: dict[Cell, dict], pool: bool = True) -> dict:
+def summarise(scores: dict[Run, dict], pool: bool = True) -> dict:
     """Aggregate score_<set>.json files of one experiment and one set.
 
     Args:
-        scores: By cell; at least one.
+        scores: By run; at least one.
         pool: False leaves out everything on pooled predictions; a dev set is drawn from training
             speakers, and under some protocols the same utterance is in several of them.
 
@@ -39,10 +40,10 @@ def summarise(scores: dict[Cell, dict], pool: bool = True) -> dict:
         emotion predictions, emotion, by_duration. See the functions below.
 
     Raises:
-        SertlError: If cells differ in corpus, policy, protocol, labels or fold lists.
+        SertlError: If runs differ in corpus, policy, protocol, labels or fold lists.
     """
     check_same(scores)
-    seeds = sorted({cell.seed for cell in scores})
+    seeds = sorted({run.seed for run in scores})
     by_seed = {s: {c.fold: v for c, v in sorted(scores.items()) if c.seed == s} for s in seeds}
     folds = sorted(set.intersection(*(set(by_seed[s]) for s in seeds)))
     if not folds:
@@ -54,7 +55,7 @@ def summarise(scores: dict[Cell, dict], pool: bool = True) -> dict:
     num_folds = first["protocol"]["num_folds"]
     warnings = missing(by_seed, folds, num_folds)
     used = {s: [by_seed[s][k] for k in folds] for s in seeds}
-    utts = [(score["fold"], utt) for score in used[seeds[0]] for utt in score["utts"]["utt"]]
+    utts = [utt for score in used[seeds[0]] for utt in score["utts"]["utt"]]
     speakers = {spk for score in used[seeds[0]] for spk in score["utts"]["spk"]}
     result = {
         "set": first["set"],
@@ -75,19 +76,35 @@ def summarise(scores: dict[Cell, dict], pool: bool = True) -> dict:
         }
     result["metrics"] = fold_metrics({s: {v["fold"]: flatten(v) for v in used[s]} for s in seeds})
     if pool:
-        repeated = sum(1 for n in Counter(utt for _, utt in utts).values() if n > 1)
+        repeated = sum(1 for n in Counter(utts).values() if n > 1)
         if repeated:
             warnings.append(f"{repeated} utterances are in several folds and are pooled as often")
-        pooled = {s: pool_folds(used[s]) for s in seeds}
-        add_pooled(result["metrics"], pooled)
-        if "emotion" in first:
-            predictions = join(used)
-            for unit in ("utt", "spk"):
-                for name, interval in intervals(predictions, unit).items():
-                    result["metrics"][name]["pooled"][f"interval_{unit}"] = list(interval)
-            result["emotion"] = mean_emotion(predictions, first["labels"])
-            result["by_duration"] = by_duration(predictions, used, first["labels"])
+        result |= pooled_results(result["metrics"], used)
     return result
+
+
+def pooled_results(table: dict, used: dict[int, list[dict]]) -> dict:
+    """Add the pooled value of every metric to its row; the pooled emotion predictions in detail.
+
+    Args:
+        table: From fold_metrics; a `pooled` is added to each of its rows.
+        used: Seed -> scores of its folds.
+
+    Returns:
+        emotion and by_duration; nothing where no emotion is predicted.
+    """
+    add_pooled(table, {seed: pool_folds(scores) for seed, scores in used.items()})
+    first = next(iter(used.values()))[0]
+    if "emotion" not in first:
+        return {}
+    predictions, labels = join(used), first["labels"]
+    for unit in ("utt", "spk"):
+        for name, interval in intervals(predictions, unit).items():
+            table[name]["pooled"][f"interval_{unit}"] = list(interval)
+    return {
+        "emotion": mean_emotion(predictions, labels),
+        "by_duration": by_duration(predictions, used, labels),
+    }
 
 
 def flatten(score: dict) -> dict[str, float | None]:
@@ -95,9 +112,9 @@ def flatten(score: dict) -> dict[str, float | None]:
     flat = {}
     if "emotion" in score:
         flat |= {name: score["emotion"][name] for name in metrics.CLASS_METRICS}
-    flat |= {f"{kind}_ua": score[kind]["ua"] for kind in ("gender", "style") if kind in score}
+    flat |= {f"{kind}_ua": found["ua"] for kind, found in score["classes"].items()}
     for kind in ("ccc", "rmse") if "vad" in score else ():
-        flat |= {f"{kind}_{name}": score["vad"][kind][name] for name in (*ATTRIBUTES, "mean")}
+        flat |= {f"{kind}_{name}": score["vad"][kind][name] for name in (*DIMENSIONS, "mean")}
     if "text" in score:
         flat |= {name: score["text"][name] for name in ("wer", "cer")}
     return flat
@@ -105,12 +122,13 @@ def flatten(score: dict) -> dict[str, float | None]:
 
 def pool_folds(scores: list[dict]) -> dict:
     """One score of the predictions of several folds together (of one seed)."""
-    pooled = {}
-    for kind in ("emotion", "gender", "style"):
-        parts = [score[kind] for score in scores if kind in score]
-        if parts:
-            confusion = np.sum([part["confusion"] for part in parts], axis=0)
-            pooled[kind] = metrics.class_scores(confusion, list(parts[0]["recall"]))
+    pooled: dict = {"classes": {}}
+    emotion = [score["emotion"] for score in scores if "emotion" in score]
+    if emotion:
+        pooled["emotion"] = pool_classes(emotion)
+    for kind in dict.fromkeys(kind for score in scores for kind in score["classes"]):
+        parts = [score["classes"][kind] for score in scores if kind in score["classes"]]
+        pooled["classes"][kind] = pool_classes(parts)
     if any("vad" in score for score in scores):
         pairs = [
             (hyp, ref)
@@ -120,13 +138,24 @@ def pool_folds(scores: list[dict]) -> dict:
             if ref is not None
         ]
         hyp, ref = (np.array(side) for side in zip(*pairs, strict=True))
-        pooled["vad"] = attribute_scores(hyp, ref)
+        pooled["vad"] = dimension_scores(hyp, ref)
     counts = Counter()
     for score in scores:
         counts.update({k: v for k, v in score.get("text", {}).items() if k not in ("wer", "cer")})
     if counts:
         pooled["text"] = metrics.error_rates(counts)
     return pooled
+
+
+def pool_classes(parts: list[dict]) -> dict:
+    """Scores of the confusion matrices of several folds together; each may know other classes."""
+    labels = list(dict.fromkeys(label for part in parts for label in part["recall"]))
+    index = {label: i for i, label in enumerate(labels)}
+    confusion = np.zeros((len(labels), len(labels)), np.int64)
+    for part in parts:
+        own = [index[label] for label in part["recall"]]
+        confusion[np.ix_(own, own)] += np.array(part["confusion"])
+    return metrics.class_scores(confusion, labels)
 
 
 def fold_metrics(values: dict[int, dict[int, dict]]) -> dict:
@@ -221,28 +250,28 @@ def by_duration(predictions: Predictions, used: dict[int, list[dict]], labels: l
     return bins
 
 
-def check_same(scores: dict[Cell, dict]) -> None:
-    """Refuse cells that are not of one experiment on one set of folds."""
+def check_same(scores: dict[Run, dict]) -> None:
+    """Refuse runs that are not of one experiment on one set of folds."""
     if not scores:
         raise SertlError("nothing is scored; run stage 8 (score) first")
-    (first_cell, first), *rest = sorted(scores.items(), key=lambda item: item[0])
-    folds: dict[int, tuple[Cell, dict]] = {}
-    for cell, score in [(first_cell, first), *rest]:
+    (first_run, first), *rest = sorted(scores.items(), key=lambda item: item[0])
+    folds: dict[int, tuple[Run, dict]] = {}
+    for run, score in [(first_run, first), *rest]:
         for key in _SAME:
             ours, theirs = score["protocol"].get(key), first["protocol"].get(key)
             if ours != theirs:
                 raise SertlError(
-                    f"{cell.folder} and {first_cell.folder} differ in {key}: {ours} and {theirs}; "
+                    f"{run.folder} and {first_run.folder} differ in {key}: {ours} and {theirs}; "
                     "they cannot be averaged. Train what is older again (--redo)"
                 )
-        other_cell, other = folds.setdefault(cell.fold, (cell, score))
+        other_run, other = folds.setdefault(run.fold, (run, score))
         same_lists = all(
             score["utts"].get(key) == other["utts"].get(key) for key in ("utt", "spk", "ref")
         )
         same_hash = score["protocol"]["fold_hash"] == other["protocol"]["fold_hash"]
         if not (same_lists and same_hash):
             raise SertlError(
-                f"{cell.folder} and {other_cell.folder} were scored on different fold lists; "
+                f"{run.folder} and {other_run.folder} were scored on different fold lists; "
                 "they cannot be averaged. Train what is older again (--redo)"
             )
 

@@ -89,7 +89,7 @@ def init_from(
     model: nn.Module,
     state: dict[str, torch.Tensor],
     source: str,
-    parts: dict[str, str] | None = None,
+    renamed: dict[str, str] | None = None,
     only: Sequence[str] = (),
 ) -> dict[str, int]:
     """Start a phase from an earlier one: load what both have, and say what was not.
@@ -98,30 +98,47 @@ def init_from(
         model: The phase's model.
         state: trained_state of the earlier one.
         source: Named in errors.
-        parts: Part of this model -> part of the earlier one that it starts from, as in
-            {"adapter": "teacher"}; a part that is named must fit completely.
-        only: Parts of this model that start from there, as in ["upstream"]; all, if empty.
+        renamed: Module of this model -> module of the earlier one that it starts from, as in
+            {"wap": "teacher"}; one that is named must fit completely.
+        only: Modules of this model that start from there, as in ["upstream"]; all, if empty.
 
     Returns:
         Number of tensors loaded, created (only here) and dropped (only there).
 
     Raises:
-        SertlError: If nothing was loaded, a tensor of the same name has another shape, a part does
-            not fit, or trained tensors of the encoder have no place here.
+        SertlError: If nothing was loaded, a tensor of the same name has another shape, a module
+            does not fit, or trained tensors of the encoder have no place here.
     """
     own = model.state_dict()
-    for here, there in (parts or {}).items():
-        state = _rename_part(own, state, source, here, there)
+    for here, there in (renamed or {}).items():
+        state = _rename(own, state, source, here, there)
+    shared = _shared(own, state, source, only)
+    for here, there in twins(own, state, shared):
+        logger.warning(
+            "%s starts from random weights, though '%s' of %s has the same tensors; "
+            "init.map.%s=%s would take these",
+            *(here, there, source, here, there),
+        )
+    model.load_state_dict({n: state[n] for n in shared}, strict=False)
+    keep(model, shared)
+    fresh = [n for n in trained_state(model) if n not in shared]
+    counts = {"loaded": len(shared), "created": len(fresh), "dropped": len(state.keys() - shared)}
+    logger.info("init from %s: %s", source, counts)
+    return counts
+
+
+def _shared(own: dict, state: dict, source: str, only: Sequence[str]) -> set[str]:
+    """Names of the tensors that a model takes from a state; SertlError as init_from."""
     shared = state.keys() & own.keys()
     lost = {n for n in state.keys() - own.keys() if n.startswith("upstream.")}
     if lost and (not only or "upstream" in only):
         raise SertlError(
             f"init from {source}: its encoder has trained tensors that this phase's lacks, e.g. "
-            f"{min(lost)}; put the same upstream_conf.parts in"
+            f"{min(lost)}; put the same upstream_conf.peft in"
         )
-    for part in only:
-        if not any(name.startswith(f"{part}.") for name in shared):
-            raise SertlError(f"init_parts: {source} and this model share nothing of '{part}'")
+    for word in only:
+        if not any(name.startswith(f"{word}.") for name in shared):
+            raise SertlError(f"init.only: {source} and this model share nothing of '{word}'")
     if only:
         shared = {name for name in shared if name.startswith(tuple(f"{p}." for p in only))}
     shapes = [
@@ -136,39 +153,24 @@ def init_from(
             f"init from {source} would load nothing: it holds {sorted(state)[:5]} …, "
             f"the model {sorted(own)[:5]} …"
         )
-    for here, there in twins(own, state, shared):
-        logger.warning(
-            "%s starts from random weights, though '%s' of %s has the same tensors; "
-            "init_map.%s=%s would take these",
-            here,
-            there,
-            source,
-            here,
-            there,
-        )
-    model.load_state_dict({n: state[n] for n in shared}, strict=False)
-    keep(model, shared)
-    fresh = [n for n in trained_state(model) if n not in shared]
-    counts = {"loaded": len(shared), "created": len(fresh), "dropped": len(state.keys() - shared)}
-    logger.info("init from %s: %s", source, counts)
-    return counts
+    return shared
 
 
 def twins(own: dict, state: dict, shared: Iterable[str]) -> list[tuple[str, str]]:
-    """Parts of a model that get nothing, each with a part of the state of the same tensors."""
+    """Modules of a model that get nothing, each with one of the state that has the same tensors."""
 
-    def parts(tensors: dict) -> dict[str, dict[str, torch.Size]]:
+    def modules(tensors: dict) -> dict[str, dict[str, torch.Size]]:
         found: dict[str, dict[str, torch.Size]] = {}
         for name, tensor in tensors.items():
-            part, _, rest = name.partition(".")
-            found.setdefault(part, {})[rest] = tensor.shape
+            module, _, rest = name.partition(".")
+            found.setdefault(module, {})[rest] = tensor.shape
         return found
 
     served = {name.partition(".")[0] for name in shared}
-    theirs = parts(state)
+    theirs = modules(state)
     return [
         (here, there)
-        for here, tensors in parts(own).items()
+        for here, tensors in modules(own).items()
         if here not in served
         for there in theirs
         if there not in served and theirs[there] == tensors
@@ -182,8 +184,8 @@ def keep(model: nn.Module, names: Iterable[str]) -> None:
     }
 
 
-def _rename_part(own: dict, state: dict, source: str, here: str, there: str) -> dict:
-    """The state with its part `there` under the name `here`."""
+def _rename(own: dict, state: dict, source: str, here: str, there: str) -> dict:
+    """The state with its module `there` under the name `here`."""
     moved = {
         f"{here}.{n.removeprefix(there + '.')}": t
         for n, t in state.items()
@@ -192,7 +194,7 @@ def _rename_part(own: dict, state: dict, source: str, here: str, there: str) -> 
     wanted = {n for n in own if n.startswith(f"{here}.")}
     if not wanted or moved.keys() != wanted:
         raise SertlError(
-            f"init_map {here}: {there} of {source}: the parts hold different tensors; only in "
+            f"init.map {here}: {there} of {source}: the two hold different tensors; only in "
             f"this model: {sorted(wanted - moved.keys())[:5]}, only there: "
             f"{sorted(moved.keys() - wanted)[:5]}"
         )

@@ -39,8 +39,9 @@ def rank_and_world() -> tuple[int, int]:
 
 
 def close() -> None:
-    """Leave the process group."""
+    """Leave the process group, together: who leaves first cuts the others' connection."""
     if dist.is_initialized():
+        dist.barrier()
         dist.destroy_process_group()
 
 

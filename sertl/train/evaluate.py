@@ -9,7 +9,7 @@ from sertl.data.dataset import UttDataset, prefetch
 from sertl.models.base import SERModel
 from sertl.score import metrics
 from sertl.train import distributed
-from sertl.train.transcripts import to_text
+from sertl.train.ctc_text import to_text
 
 
 @torch.inference_mode()
@@ -31,7 +31,7 @@ def predict(
         device: Where batches go.
         dtype: Of autocast, or None.
         with_loss: Also average loss and stats (needs labels).
-        beam: Of CTC outputs, see transcripts.to_text; what was read is the output `text`.
+        beam: Of CTC outputs, see ctc_text.to_text; what was read is the output `text`.
 
     Returns:
         {utt: {output name: array}} and the averaged loss and stats ({} without with_loss).
@@ -83,11 +83,11 @@ def evaluate(
     Only the scores that the model's outputs and the data's labels allow are returned.
     """
     outputs, values = predict(model, data, data_conf, device, dtype, with_loss=True)
-    labelled = [i for i, c in enumerate(data.classes) if c >= 0]
+    labelled = [i for i, c in enumerate(data.emo) if c >= 0]
     if outputs and labelled and "emo" in next(iter(outputs.values())):
-        ref = np.array([data.classes[i] for i in labelled])
+        ref = np.array([data.emo[i] for i in labelled])
         hyp = np.array([outputs[data.utts[i].utt]["emo"].argmax() for i in labelled])
-        confusion = metrics.confusion_matrix(ref, hyp, len(data.labels))
+        confusion = metrics.confusion_matrix(ref, hyp, len(data.classes["emo"]))
         values["ua"] = float(metrics.ua(confusion))
         values["wa"] = float(metrics.wa(confusion))
     rated = [u for u in data.utts if u.vad is not None]

@@ -21,12 +21,18 @@ from sertl.data.dataset import Batch, UttDataset, prefetch
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.train import checkpoint, distributed
+from sertl.train.ctc_text import warn_of_unread
 from sertl.train.evaluate import evaluate
 from sertl.train.optim import build_optimizer, set_lr
 from sertl.train.record import Record
-from sertl.train.settings import AUTOCAST, SELECT, check_settings
-from sertl.train.transcripts import warn_of_unread
-from sertl.train.whole_batches import check_whole_batches
+from sertl.train.settings import (
+    AUTOCAST,
+    SELECT,
+    check_settings,
+    check_whole_batches,
+    check_whole_clips,
+)
+from sertl.train.trained import BEST
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +63,7 @@ class Trainer:
         seed: The run's seed.
         select: A key of settings.SELECT; needs dev unless it is last.
         device: Where batches go.
+        to_rebuild: What best.pt carries beside the weights, see train/trained.py.
     """
 
     def __init__(
@@ -69,8 +76,11 @@ class Trainer:
         seed: int,
         select: str,
         device: torch.device,
+        to_rebuild: dict | None = None,
     ):
         check_settings(conf, select, train, dev, device)
+        check_whole_clips(model, conf)
+        self.to_rebuild = to_rebuild or {}
         self.model, self.train_set, self.dev_set = model, train, dev
         self.data, self.optim = conf["data_conf"], conf["optim_conf"]
         self.out, self.seed, self.device = Path(out), seed, device
@@ -116,12 +126,12 @@ class Trainer:
     def _batches(self, epoch: int) -> list[list[int]]:
         balanced = self.data["sampler"] == "balanced"
         return epoch_batches(
-            self.train_set.durs_sec,
+            self.train_set.train_sec,
             self.data["batch_size"],
             self.data["bucket"],
             self.seed,
             epoch,
-            self.train_set.classes if balanced else None,
+            self.train_set.emo if balanced else None,
             self.model.least_batch,
         )
 
@@ -129,7 +139,7 @@ class Trainer:
         """This process's share of each batch, in pieces; True marks the last piece of an update."""
         for indices in batches:
             mine = indices[self.rank :: self.world]
-            pieces = cut_by_duration(mine, self.train_set.durs_sec, self.data["batch_sec"])
+            pieces = cut_by_duration(mine, self.train_set.train_sec, self.data["batch_sec"])
             for number, piece in enumerate(pieces, start=1):
                 yield self.train_set.batch(piece, self.state.epoch), number == len(pieces)
             if not pieces:  # a short last batch: nothing to add, but the others wait for our sum
@@ -206,10 +216,10 @@ class Trainer:
         self.state.batch += 1
         self.model.after_step(self.state.update, self.total)
         self.record.update(self.state.update, lr=self.lr, grad_norm=float(norm))
-        health = self.model.health()
-        if health:
+        diagnostics = self.model.diagnostics()
+        if diagnostics:
             where = {"epoch": self.state.epoch, "update": self.state.update}
-            self.record.write({"kind": "health", **where, **health})
+            self.record.write({"kind": "diagnostics", **where, **diagnostics})
         every = self.optim["save_updates"]
         if every and self.state.update % every == 0:
             self._save()
@@ -244,7 +254,8 @@ class Trainer:
     def _keep(self, value: float | None) -> None:
         self.state.best, self.state.best_epoch = value, self.state.epoch
         if self.rank == 0:
-            checkpoint.save(self.out / "best.pt", {"model": checkpoint.trained_state(self.model)})
+            weights = checkpoint.trained_state(self.model)
+            checkpoint.save(self.out / BEST, {**self.to_rebuild, "model": weights})
 
     def _save(self) -> None:
         """Write everything a resume needs; the random state of every process goes along."""

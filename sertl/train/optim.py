@@ -40,8 +40,8 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
     """Optimise every parameter that requires a gradient; biases, norms and scalars do not decay.
 
     Raises:
-        SertlError: Nothing to train, an unknown optimizer, or an lr_scale prefix that matches no
-            parameter.
+        SertlError: Nothing to train, an unknown optimizer, or a name in lr_scale that is no module
+            or parameter.
     """
     if conf["optimizer"] not in OPTIMIZERS:
         raise unknown_name("optimizer", conf["optimizer"], OPTIMIZERS)
@@ -50,12 +50,12 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
         raise SertlError("the model has no trainable parameter")
     scales = flat(conf["lr_scale"])
     known = [n for n, _ in model.named_parameters()]  # a part may be frozen by another key
-    unused = [prefix for prefix in scales if not any(n.startswith(prefix) for n in known)]
+    unused = [name for name in scales if not any(_is_in(n, name) for n in known)]
     if unused:
-        raise SertlError(f"optim_conf.lr_scale: no parameter starts with {unused}")
+        raise SertlError(f"optim_conf.lr_scale: no module or parameter is called {unused}")
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in named:
-        matching = [prefix for prefix in scales if name.startswith(prefix)]
+        matching = [module for module in scales if _is_in(name, module)]
         scale = scales[max(matching, key=len)] if matching else 1.0
         decay = conf["weight_decay"] if parameter.ndim > 1 else 0.0
         groups.setdefault((scale, decay), []).append(parameter)
@@ -67,6 +67,11 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
         lr=conf["lr"],
         betas=tuple(conf["betas"]),
     )
+
+
+def _is_in(name: str, module: str) -> bool:
+    """Whether a parameter is the one of that name, or in the module of that name."""
+    return name == module or name.startswith(f"{module}.")
 
 
 def flat(scales: dict, prefix: str = "") -> dict[str, float]:

@@ -7,6 +7,7 @@ import torch
 
 from sertl.data.dataset import UttDataset
 from sertl.errors import SertlError, check_count, unknown_name
+from sertl.models.base import SERModel
 
 AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 SELECT = {"dev_ua": "ua", "dev_wa": "wa", "dev_ccc": "ccc", "dev_loss": "loss", "last": None}
@@ -64,8 +65,53 @@ def check_settings(
         raise SertlError("optim_conf.autocast: fp16 needs a GPU; use bf16 or none on the CPU")
     if sampler not in SAMPLERS:
         raise unknown_name("sampler", sampler, SAMPLERS)
-    if sampler == "balanced" and max(train.classes) < 0:
+    if sampler == "balanced" and max(train.emo) < 0:
         raise SertlError(
             f"data_conf.sampler: balanced, but the {conf['name']} phase reads no emotion labels; "
             "set it for the phases that do: --set <phase>.data_conf.sampler=balanced"
+        )
+
+
+def check_whole_batches(model: SERModel, data_conf: dict, train: UttDataset, world: int) -> None:
+    """Refuse batches that are small, or would be cut, under a loss that is a statistic of a batch.
+
+    A concordance correlation of four utterances, accumulated eight times, is not that of 32.
+
+    Args:
+        model: `least_batch` says what its loss needs; 1 is any.
+        data_conf: Of the phase.
+        train: Training utterances.
+        world: Processes that share a batch.
+
+    Raises:
+        SertlError: Naming the keys to change.
+    """
+    least, size = model.least_batch, data_conf["batch_size"]
+    if least == 1:
+        return
+    where = "model_conf.vad_loss: ccc is a statistic of a whole batch"
+    if world > 1:
+        raise SertlError(f"{where}, and {world} processes would each see a part; use one")
+    if size < least:
+        raise SertlError(f"{where}; data_conf.batch_size is {size}, expected {least} or more")
+    needed = size * max(train.train_sec)
+    if needed > data_conf["batch_sec"]:
+        raise SertlError(
+            f"{where}; {size} utterances as long as the longest take {needed:.0f} s, so "
+            f"data_conf.batch_sec={data_conf['batch_sec']:g} may cut a batch: raise it to that, or "
+            "lower data_conf.batch_size"
+        )
+
+
+def check_whole_clips(model: SERModel, phase: dict) -> None:
+    """Refuse to crop where transcripts are learned.
+
+    Raises:
+        SertlError: Naming the phase and the crop.
+    """
+    crop_sec = phase["data_conf"]["crop_sec"]
+    if "text" in model.needs and crop_sec:
+        raise SertlError(
+            f"phase {phase['name']}: data_conf.crop_sec {crop_sec} cuts the audio but not its "
+            "transcript; set it to 0, and max_sec to leave long clips out"
         )

@@ -1,7 +1,6 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """One view of a Transformer block, whatever its library calls its parts."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
@@ -18,7 +17,7 @@ class Block:
         ffn_out: Second one; its output is that of the feed-forward part.
         norms: The norms beside the attention and the feed-forward part.
         pre_norm: Whether the norms come before these and the residual stream is not normalised.
-        attend: The attention's forward, rewritten to look at a prefix too (prefix_attention.py).
+        calls: How the attention is called, hf, fairseq or wavlm; see peft/prefix.py.
     """
 
     module: nn.Module
@@ -27,7 +26,7 @@ class Block:
     ffn_out: nn.Linear
     norms: tuple[nn.LayerNorm, nn.LayerNorm]
     pre_norm: bool
-    attend: Callable
+    calls: str
 
     @property
     def size(self) -> int:
@@ -41,15 +40,15 @@ class Block:
         return {**found, "ffn_in": self.ffn_in, "ffn_out": self.ffn_out}
 
 
-def fairseq_block(module: nn.Module, pre_norm: bool, attend: Callable) -> Block:
+def fairseq_block(module: nn.Module, pre_norm: bool, calls: str) -> Block:
     """View of a block with fairseq's names: S3PRL's native models and Whisper."""
     norms = (module.self_attn_layer_norm, module.final_layer_norm)
-    return Block(module, module.self_attn, module.fc1, module.fc2, norms, pre_norm, attend)
+    return Block(module, module.self_attn, module.fc1, module.fc2, norms, pre_norm, calls)
 
 
-def hf_block(module: nn.Module, pre_norm: bool, attend: Callable) -> Block:
+def hf_block(module: nn.Module, pre_norm: bool, calls: str) -> Block:
     """View of a block of transformers' HuBERT and wav2vec 2.0."""
     ffn, norms = module.feed_forward, (module.layer_norm, module.final_layer_norm)
     return Block(
-        module, module.attention, ffn.intermediate_dense, ffn.output_dense, norms, pre_norm, attend
+        module, module.attention, ffn.intermediate_dense, ffn.output_dense, norms, pre_norm, calls
     )

@@ -3,31 +3,19 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from sertl.config import load_yaml, merge
 from sertl.errors import SertlError, unknown_name
 from sertl.fingerprint import file_hash, text_hash
-from sertl.upstream.base import DTYPES, Upstream
+from sertl.registry import Registry
+from sertl.upstream.encoder import DTYPES, Upstream
 
-CODE_VERSION = 1  # raise it when the same checkpoint would give other features
+# To be raised when the same checkpoint would give other features. 2: the last hidden state of a
+# pre-norm Hugging Face model is taken after its final norm.
+CODE_VERSIONS = {"hf_hubert_custom": 2, "hf_wav2vec2_custom": 2}
 
-DEFAULTS = {
-    "backend": "",  # s3prl | whisper
-    "name": "",  # S3PRL entry that downloads its checkpoint, used without ckpt
-    "name_local": "",  # S3PRL entry used when ckpt is a file
-    "name_hf": "",  # S3PRL entry used when ckpt is a Hugging Face folder
-    "ckpt": None,  # path of a checkpoint file or folder
-    "extra_conf": None,  # mapping: further arguments of the S3PRL entry
-    "layers": "all",  # hidden states to dump: all | [i, ...]
-    "num_layers": 0,  # expected number of hidden states
-    "hidden_size": 0,  # expected D
-    "stride": 0,  # expected samples per frame
-    "dtype": "float32",  # float32 | bf16 (autocast; outputs are float32)
-    "pad_to_30s": False,  # Whisper: 30 s of padded input, as transformers does
-    "dropout": 0.0,  # in the Transformer blocks, when fine-tuned
-    "note": "",  # what the encoder is, where its weights come from, their licence
-}
-BACKENDS = ("s3prl", "whisper")
+BACKENDS: Registry[type["Backend"]] = Registry("backend", "sertl.upstream")
 HF_FILES = ("config.json", "preprocessor_config.json")  # of a folder; and its weights
 
 
@@ -38,11 +26,11 @@ def load_conf(
 
     Args:
         name_or_path: A file name in conf_dir without .yaml, or the path of a .yaml file.
-        conf_dir: conf/upstream.
+        conf_dir: conf/upstream; beside it lies upstream.yaml, every key with its default.
         overrides: Keys to replace, e.g. {"ckpt": "hubert.pt", "dtype": "bf16"}.
 
     Returns:
-        All keys of DEFAULTS.
+        All keys of conf/upstream.yaml.
 
     Raises:
         SertlError: Unknown upstream or key (with the nearest valid one), or a wrong value.
@@ -54,13 +42,19 @@ def load_conf(
             known = [p.stem for p in Path(conf_dir).glob("*.yaml")]
             raise unknown_name("upstream", name_or_path, known)
     where = f"{path} with {overrides}" if overrides else str(path)
-    conf = merge(DEFAULTS, {**load_yaml(path), **(overrides or {})}, where)
+    written = load_yaml(path)
+    if "like" in written:
+        base = load_conf(written.pop("like"), conf_dir)
+    else:
+        base = load_yaml(Path(f"{conf_dir}.yaml"))
+    conf = merge(base, {**written, **(overrides or {})}, where)
     conf["extra_conf"] = conf["extra_conf"] or {}
     if not isinstance(conf["extra_conf"], dict):
         raise SertlError(f"{where}: extra_conf must be a mapping, got {conf['extra_conf']!r}")
-    for key, choices in (("backend", BACKENDS), ("dtype", DTYPES)):
-        if conf[key] not in choices:
-            raise SertlError(f"{where}: {unknown_name(key, conf[key], choices)}")
+    if conf["dtype"] not in DTYPES:
+        raise SertlError(f"{where}: {unknown_name('dtype', conf['dtype'], DTYPES)}")
+    if not BACKENDS.knows(conf["backend"]):
+        raise SertlError(f"{where}: {unknown_name('backend', conf['backend'], BACKENDS.names())}")
     for key in ("num_layers", "hidden_size", "stride"):
         if conf[key] <= 0:
             raise SertlError(f"{where}: {key} is {conf[key]}; declare what the encoder has")
@@ -86,6 +80,25 @@ def dump_layers(conf: dict, where: str = "upstream conf") -> list[int]:
     return sorted(layers)
 
 
+class Backend(Protocol):
+    """A way to build encoders, registered under the name that a conf's `backend` gives.
+
+    It stands in sertl/upstream/<name>.py and is imported when a conf asks for it.
+    """
+
+    @staticmethod
+    def entry(conf: dict) -> str:
+        """What the configuration loads, for fingerprints and messages.
+
+        Raises:
+            SertlError: No checkpoint where one is needed, or of a kind that it does not read.
+        """
+
+    @staticmethod
+    def build(conf: dict) -> Upstream:
+        """The encoder, frozen, in evaluation mode; SertlError for a broken checkpoint."""
+
+
 def build_upstream(conf: dict) -> Upstream:
     """Build the encoder of a configuration from load_conf; frozen, in evaluation mode.
 
@@ -94,16 +107,7 @@ def build_upstream(conf: dict) -> Upstream:
             than the configuration declares.
     """
     name = entry(conf)
-    if conf["backend"] == "whisper":
-        from sertl.upstream.whisper import build_whisper
-
-        upstream = build_whisper(conf["ckpt"], conf["dtype"], conf["pad_to_30s"], conf["dropout"])
-    else:
-        from sertl.upstream.s3prl import build_s3prl
-
-        upstream = build_s3prl(
-            name, conf["ckpt"], conf["extra_conf"], conf["dtype"], conf["dropout"]
-        )
+    upstream = BACKENDS.get(conf["backend"]).build(conf)
     wrong = [
         f"{key}: declared {conf[key]}, built {getattr(upstream, key)}"
         for key in ("num_layers", "hidden_size", "stride")
@@ -118,36 +122,23 @@ def build_upstream(conf: dict) -> Upstream:
 
 
 def entry(conf: dict) -> str:
-    """The S3PRL name that fits the checkpoint ("whisper" for that backend).
+    """What of the backend the configuration loads, e.g. an S3PRL name.
 
     Raises:
-        SertlError: If the checkpoint does not exist, is missing where it is needed, or is a file
-            where only a folder can be read, or the reverse.
+        SertlError: If the checkpoint does not exist, or what the backend's entry raises.
     """
-    ckpt, note = conf["ckpt"], f" ({conf['note'].strip()})" if conf["note"] else ""
+    ckpt = conf["ckpt"]
     if ckpt is not None and not Path(ckpt).exists():
         raise SertlError(
             f"checkpoint {ckpt}: no such file or folder (looked from {Path.cwd()}); "
             "give its path with --ckpt"
         )
-    if conf["backend"] == "whisper":
-        if ckpt is None:
-            raise SertlError(
-                "a Whisper upstream needs a local folder saved by transformers; give --ckpt FOLDER"
-                + note
-            )
-        return "whisper"
-    if ckpt is None:
-        if not conf["name"]:
-            raise SertlError(f"this upstream has no download; give its --ckpt PATH{note}")
-        return conf["name"]
-    key = "name_hf" if Path(ckpt).is_dir() else "name_local"
-    if not conf[key]:
-        kind = "folder" if key == "name_hf" else "file"
-        raise SertlError(
-            f"checkpoint {ckpt} is a {kind}, and no {key} in this upstream's conf loads one{note}"
-        )
-    return conf[key]
+    return BACKENDS.get(conf["backend"]).entry(conf)
+
+
+def note_of(conf: dict) -> str:
+    """The conf's note in brackets, for messages; empty without one."""
+    return f" ({conf['note'].strip()})" if conf["note"] else ""
 
 
 def describe(conf: dict) -> dict:
@@ -165,7 +156,7 @@ def describe(conf: dict) -> dict:
         "extra_conf": conf["extra_conf"],
         "dtype": conf["dtype"],
         "pad_to_30s": conf["pad_to_30s"],
-        "code_version": CODE_VERSION,
+        "code_version": CODE_VERSIONS.get(name, 1),
     }
 
 

@@ -4,8 +4,8 @@
 Same model, same scaling of the waveform and same frames as those entries give for a clip alone,
 computed as in native.py. Calling the blocks directly leaves out the SpecAugment masks and the layer
 drop that the folder's config would apply in training. The last hidden state of a "large" (pre-norm)
-model comes before the final layer norm, as transformers 5 reports it and so S3PRL; that of S3PRL's
-native format comes after it.
+model comes after the final layer norm, as in S3PRL's native format and as transformers'
+`last_hidden_state`; the last of transformers' `hidden_states`, and so S3PRL's, comes before it.
 """
 
 import json
@@ -17,12 +17,12 @@ from torch import nn
 from transformers import HubertModel, Wav2Vec2Model
 
 from sertl.errors import SertlError
-from sertl.upstream.base import set_dropout
 from sertl.upstream.blocks import hf_block
+from sertl.upstream.encoder import set_dropout
 from sertl.upstream.native import STRIDE, FrameUpstream
-from sertl.upstream.prefix_attention import attend_hf
 
 MODELS = {"hf_hubert": HubertModel, "hf_wav2vec2": Wav2Vec2Model}
+TYPES = {"hf_hubert": "hubert", "hf_wav2vec2": "wav2vec2"}  # model_type of config.json
 UNUSED = {"masked_spec_embed"}  # the only tensor that may be missing: hidden states never see it
 
 
@@ -50,7 +50,7 @@ class HFUpstream(FrameUpstream):
 
     def blocks(self):
         stable = self.model.config.do_stable_layer_norm
-        return [hf_block(b, stable, attend_hf) for b in self.model.encoder.layers]
+        return [hf_block(b, stable, "hf") for b in self.model.encoder.layers]
 
     def mask_embedding(self):
         return getattr(self.model, "masked_spec_embed", None)  # absent where it was not trained
@@ -73,6 +73,9 @@ class HFUpstream(FrameUpstream):
                 x = self.run(encoder.layers[i - 1], x, attention_mask=attended)
             if i in layers:
                 states[i] = x
+        top = self.num_layers - 1
+        if stable and top in states:
+            states[top] = encoder.layer_norm(states[top])
         return states
 
 
@@ -80,9 +83,11 @@ def build_hf(family: str, folder: str, dtype: str, dropout: float) -> HFUpstream
     """Load a folder made by save_pretrained; None if its model is of a kind not known here.
 
     Raises:
-        SertlError: If preprocessor_config.json or a tensor is missing. S3PRL would take another
-            model's preprocessor from the network, and transformers would draw the tensor at random.
+        SertlError: If preprocessor_config.json or a tensor is missing, or the folder holds another
+            kind of model. S3PRL would take another model's preprocessor from the network, and
+            transformers would draw the tensor at random, or leave out what the other kind has.
     """
+    _check_type(family, Path(folder) / "config.json")
     path = Path(folder) / "preprocessor_config.json"
     if not path.is_file():
         raise SertlError(
@@ -105,3 +110,18 @@ def build_hf(family: str, folder: str, dtype: str, dropout: float) -> HFUpstream
     if math.prod(config.conv_stride) != STRIDE or getattr(config, "conv_pos_batch_norm", False):
         return None
     return HFUpstream(model, bool(preprocessor.get("do_normalize", True)), dtype, dropout)
+
+
+def _check_type(family: str, path: Path) -> None:
+    """Refuse a folder of another kind, such as WavLM's, which has all tensors of HuBERT's."""
+    if not path.is_file():
+        raise SertlError(f"{path}: no such file; a Hugging Face folder is made by save_pretrained")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SertlError(f"{path}: not valid JSON: {error}") from error
+    if found != TYPES[family]:
+        raise SertlError(
+            f"{path}: model_type is {found!r}, and {family}_custom loads {TYPES[family]!r}; choose "
+            "the upstream of that kind (--upstream), or give its checkpoint in S3PRL's format"
+        )

@@ -17,16 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sertl.upstream.base import Upstream, in_float32, set_dropout
 from sertl.upstream.blocks import fairseq_block
-from sertl.upstream.masking import (
+from sertl.upstream.encoder import Upstream, in_float32, set_dropout
+from sertl.upstream.padding import (
     each_alone,
     frame_padding,
     repeat_last,
     replace_frames,
     stack_frames,
 )
-from sertl.upstream.prefix_attention import attend_fairseq, attend_wavlm
 
 STRIDE = 320
 MIN_SAMPLES = 800  # 0.05 s, below which S3PRLUpstream pads
@@ -89,7 +88,7 @@ class NativeUpstream(FrameUpstream):
         normalize: Whether the model wants each waveform at zero mean and unit variance.
     """
 
-    attend = staticmethod(attend_fairseq)
+    calls = "fairseq"  # how an attention is called, see upstream/blocks.py
 
     def __init__(self, model: nn.Module, normalize: bool, dtype: str, dropout: float):
         encoder = model.encoder
@@ -105,7 +104,7 @@ class NativeUpstream(FrameUpstream):
 
     def blocks(self):
         encoder = self.model.encoder
-        return [fairseq_block(b, encoder.layer_norm_first, self.attend) for b in encoder.layers]
+        return [fairseq_block(b, encoder.layer_norm_first, self.calls) for b in encoder.layers]
 
     def mask_embedding(self):
         return self.model.mask_emb
@@ -154,7 +153,7 @@ class NativeUpstream(FrameUpstream):
 class WavLMUpstream(NativeUpstream):
     """S3PRL's WavLM: the first block makes a relative position bias that the others are handed."""
 
-    attend = staticmethod(attend_wavlm)
+    calls = "wavlm"
 
     def block(self, block, x, padding, carried):
         if padding is not None:  # added to the bias, so of its kind: 0 or -inf

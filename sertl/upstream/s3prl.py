@@ -23,10 +23,11 @@ import torch
 from safetensors import SafetensorError
 
 from sertl.errors import SertlError
-from sertl.upstream.base import Upstream, set_dropout
+from sertl.upstream.build import BACKENDS, note_of
+from sertl.upstream.encoder import Upstream, set_dropout
 from sertl.upstream.hf import build_hf
-from sertl.upstream.masking import stack_frames
 from sertl.upstream.native import build_native
+from sertl.upstream.padding import stack_frames
 from sertl.upstream.side_effects import quiet, same_randomness
 
 NATIVE = ("hubert", "wav2vec2", "data2vec", "wavlm")  # folders of s3prl/upstream
@@ -67,6 +68,7 @@ class S3prlUpstream(Upstream):
         self.model = model
         self.name = name
         set_dropout(model, 0.0)
+        _still(model)
         self.freeze()
 
     def encode(self, clips, layers, mask=None):
@@ -90,6 +92,20 @@ class S3prlUpstream(Upstream):
         stacked = {i: stack_frames(parts) for i, parts in states.items()}
         frames = next(iter(stacked.values()))[1]
         return {i: x for i, (x, _) in stacked.items()}, frames
+
+
+def _still(model: torch.nn.Module) -> None:
+    """Turn off what changes the frames in training: layer drop, and SpecAugment's masks.
+
+    With a layer left out S3PRL counts fewer hidden states than it declared, and fails.
+    """
+    for module in model.modules():
+        for name in ("layerdrop", "encoder_layerdrop", "layer_drop"):
+            for holder in (module, getattr(module, "config", None)):
+                if isinstance(getattr(holder, name, None), float):
+                    setattr(holder, name, 0.0)
+        if hasattr(getattr(module, "config", None), "apply_spec_augment"):
+            module.config.apply_spec_augment = False
 
 
 def build_s3prl(
@@ -132,6 +148,32 @@ def build_s3prl(
                 model = S3PRLUpstream(name, path_or_url=path, extra_conf=extra_conf)
             upstream = S3prlUpstream(model, name, dtype)
     return upstream
+
+
+@BACKENDS.register("s3prl")
+class S3prlBackend:
+    """Any entry of S3PRL's hub."""
+
+    @staticmethod
+    def entry(conf: dict) -> str:
+        ckpt, note = conf["ckpt"], note_of(conf)
+        if ckpt is None:
+            if not conf["name"]:
+                raise SertlError(f"this upstream has no download; give its --ckpt PATH{note}")
+            return conf["name"]
+        key = "name_hf" if Path(ckpt).is_dir() else "name_local"
+        if not conf[key]:
+            kind = "folder" if key == "name_hf" else "file"
+            raise SertlError(
+                f"checkpoint {ckpt} is a {kind}, and no {key} in this upstream's conf loads "
+                f"one{note}"
+            )
+        return conf[key]
+
+    @staticmethod
+    def build(conf: dict) -> Upstream:
+        name = S3prlBackend.entry(conf)
+        return build_s3prl(name, conf["ckpt"], conf["extra_conf"], conf["dtype"], conf["dropout"])
 
 
 def import_hub() -> types.ModuleType:

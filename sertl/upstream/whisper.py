@@ -23,17 +23,55 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
+from torch import nn
 from transformers import WhisperConfig
+from transformers.audio_utils import mel_filter_bank
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sertl.errors import SertlError
-from sertl.upstream.base import Upstream, in_float32, set_dropout
 from sertl.upstream.blocks import fairseq_block
-from sertl.upstream.logmel import HOP, MIN_SAMPLES, LogMel
-from sertl.upstream.masking import frame_padding, replace_frames, stack_frames
-from sertl.upstream.prefix_attention import attend_hf
+from sertl.upstream.build import BACKENDS, note_of
+from sertl.upstream.encoder import Upstream, in_float32, set_dropout
+from sertl.upstream.padding import frame_padding, replace_frames, stack_frames
 
 STRIDE = 320
+WINDOW = 400  # samples, 25 ms
+HOP = 160  # samples, 10 ms
+MIN_SAMPLES = 400  # shorter clips are padded with zeros to one window
+
+
+class LogMel(nn.Module):
+    """Log-mel of one clip, as transformers' WhisperFeatureExtractor gives without padding.
+
+    Source:
+        Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2022.
+    """
+
+    def __init__(self, num_mel_bins: int):
+        super().__init__()
+        filters = mel_filter_bank(
+            num_frequency_bins=1 + WINDOW // 2,
+            num_mel_filters=num_mel_bins,
+            min_frequency=0.0,
+            max_frequency=8000.0,
+            sampling_rate=16000,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        filters = torch.from_numpy(filters).T.float().contiguous()
+        self.register_buffer("filters", filters, persistent=False)  # (bins, 201)
+        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+
+    def forward(self, wav: torch.Tensor) -> torch.Tensor:
+        """(N,) float32, N >= 400 -> (bins, N // 160) float32, in about [-1, 1.5].
+
+        The floor, 8 decades below the maximum, is that of this clip alone.
+        """
+        with torch.autocast(wav.device.type, enabled=False):  # squares span more than bf16 holds
+            stft = torch.stft(wav, WINDOW, HOP, window=self.window, return_complex=True)
+            power = stft[:, :-1].abs().square().contiguous()  # (201, N // 160)
+            mel = (self.filters @ power).clamp(min=1e-10).log10()  # (bins, N // 160)
+            return (torch.maximum(mel, mel.max() - 8.0) + 4.0) / 4.0
 
 
 class WhisperUpstream(Upstream):
@@ -88,7 +126,7 @@ class WhisperUpstream(Upstream):
         return join(states, frames, owner)
 
     def blocks(self):
-        return [fairseq_block(b, True, attend_hf) for b in self.encoder.layers]
+        return [fairseq_block(b, True, "hf") for b in self.encoder.layers]
 
     @torch.no_grad()
     def front_end(self, windows: list[torch.Tensor]) -> torch.Tensor:
@@ -217,3 +255,21 @@ def build_whisper(
 ) -> WhisperUpstream:
     """Build the upstream from a Hugging Face folder."""
     return WhisperUpstream(load_encoder(ckpt), dtype, pad_to_30s, dropout)
+
+
+@BACKENDS.register("whisper")
+class WhisperBackend:
+    """Folders saved by transformers."""
+
+    @staticmethod
+    def entry(conf: dict) -> str:
+        if conf["ckpt"] is None:
+            raise SertlError(
+                "a Whisper upstream needs a local folder saved by transformers; give --ckpt FOLDER"
+                + note_of(conf)
+            )
+        return "whisper"
+
+    @staticmethod
+    def build(conf: dict) -> WhisperUpstream:
+        return build_whisper(conf["ckpt"], conf["dtype"], conf["pad_to_30s"], conf["dropout"])

@@ -9,8 +9,8 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 
 from sertl.cluster import kmeans
 from sertl.cluster.frames import Frames
-from sertl.cluster.kmeans import learn, learn_codebook
-from sertl.cluster.plus_plus import plus_plus
+from sertl.cluster.kmeans import learn, plus_plus
+from sertl.cluster.learning import learn_codebook
 from sertl.errors import SertlError
 from sertl.fingerprint import ids_hash
 

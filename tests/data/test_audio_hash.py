@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sertl.data.audio_hash import audio_hash
+from sertl.data.audio import audio_hash
 from sertl.data.datadir import Utterance
 from sertl.errors import SertlError
 

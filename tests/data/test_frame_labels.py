@@ -52,10 +52,10 @@ def data(tmp_path):
 def test_read_and_padded(data, tmp_path):
     labels = write_labels(tmp_path / "labels")
     assert [s.clusters for s in labels.sets] == [64, 512] and labels.stride == 320
-    batch = UttDataset(data, data.labels, pseudo=labels).batch([0, 1])
+    batch = UttDataset(data, {"emo": data.labels}, pseudo=labels).batch([0, 1])
     assert batch.pseudo.shape == (2, 2, 100)
     assert batch.pseudo[0, 1].tolist() == list(range(1000, 1025)) + [-1] * 75
-    assert UttDataset(data, data.labels).batch([0]).pseudo is None
+    assert UttDataset(data, {"emo": data.labels}).batch([0]).pseudo is None
 
 
 def test_a_copy_reads_its_own_labels(tmp_path):
@@ -69,7 +69,7 @@ def test_a_copy_reads_its_own_labels(tmp_path):
 def test_labels_are_cropped_like_the_audio(data, tmp_path):
     """Samples and labels both say where the crop of 1 s begins."""
     labels = write_labels(tmp_path / "labels")
-    dataset = UttDataset(data, data.labels, crop_sec=1.0, seed=3, pseudo=labels)
+    dataset = UttDataset(data, {"emo": data.labels}, crop_sec=1.0, seed=3, pseudo=labels)
     starts = set()
     for epoch in range(6):
         batch = dataset.batch([0, 1], epoch=epoch)
@@ -83,7 +83,7 @@ def test_labels_are_cropped_like_the_audio(data, tmp_path):
 
 def test_labels_of_half_the_stride(data, tmp_path):
     labels = write_labels(tmp_path / "labels", stride=160, frames={"s-a": 50, "s-b": 200})
-    dataset = UttDataset(data, data.labels, crop_sec=1.0, seed=3, pseudo=labels)
+    dataset = UttDataset(data, {"emo": data.labels}, crop_sec=1.0, seed=3, pseudo=labels)
     batch = dataset.batch([1], epoch=1)
     first = round(batch.wav[0, 0].item() * 65536) // 160
     assert batch.pseudo[0, 0].tolist() == list(range(first, first + 100))
@@ -92,10 +92,10 @@ def test_labels_of_half_the_stride(data, tmp_path):
 def test_what_does_not_fit_is_refused(data, tmp_path):
     odd = write_labels(tmp_path / "odd", stride=256)
     with pytest.raises(SertlError, match="pseudo-labels every 256 samples do not fit"):
-        UttDataset(data, data.labels, crop_sec=1.0, pseudo=odd)
+        UttDataset(data, {"emo": data.labels}, crop_sec=1.0, pseudo=odd)
     few = write_labels(tmp_path / "few", frames={"s-a": 25})
     with pytest.raises(SertlError, match=r"lacks labels of 1 of 2 utterances, e.g. \['s-b'\]"):
-        UttDataset(data, data.labels, pseudo=few)
+        UttDataset(data, {"emo": data.labels}, pseudo=few)
     few.check_clustered(["s-b", "s-a"])
     with pytest.raises(SertlError, match="learned from 2 utterances .* not from the 1 of"):
         few.check_clustered(["s-a"])

@@ -51,7 +51,7 @@ def test_valid(folder):
         ("utt2style", "a-1 acted", "a-1 played", "utt2style:1: 'a-1' has 'played'; expected one"),
         ("utt2part", "a-1 train", "a-1 Train", "utt2part:1: 'a-1' has 'Train'"),
         ("utt2session", "a-1 s1", "a-1 s 1", "utt2session:1: 'a-1' has 's 1'; expected one word"),
-        ("spk2gender", "b f", "b female", "spk2gender:2: 'b' has 'female'; expected one of m, f"),
+        ("spk2gender", "b f", "b female", "spk2gender:2: 'b' has 'female'; expected one of f, m"),
         ("spk2gender", "b f\n", "", "spk2gender: missing key 'b' (it is in utt2spk)"),
         ("spk2utt", "a a-1 a-2", "a a-1", "spk2utt:1: speaker 'a' disagrees with utt2spk: a-2"),
         ("spk2utt", "a a-1 a-2", "a a-2 a-1", "spk2utt:1: speaker 'a' disagrees"),

@@ -3,17 +3,18 @@
 
 import pytest
 import torch
+from fakes import build_model
 from torch.nn import functional as F
 
 from sertl.data.dataset import Batch
-from sertl.models.base import Spec, build_model
-from sertl.models.probe import Model
+from sertl.models.base import Spec
+from sertl.models.probe import Probe
 
 
 @pytest.mark.parametrize(("size", "layers", "head"), [(768, 13, 197_892), (1024, 25, 263_428)])
 def test_parameter_counts(size, layers, head):
     """(D * 256 + 256) + (256 * 4 + 4), and one weight a layer."""
-    model = Model(Spec(labels=list("abcd"), hidden_size=size, layers=list(range(layers))))
+    model = Probe(Spec(labels=list("abcd"), hidden_size=size, layers=list(range(layers))))
     assert sum(p.numel() for p in model.heads.parameters()) == head
     assert model.mix.scores.numel() == layers
 
@@ -21,7 +22,7 @@ def test_parameter_counts(size, layers, head):
 def test_linear_after_the_mean_equals_linear_before_it():
     """SUPERB's order (a linear layer on every frame, then the mean) gives the same logits."""
     torch.manual_seed(0)
-    model = Model(Spec(labels=list("abcd"), hidden_size=6, layers=[0, 1])).double()
+    model = Probe(Spec(labels=list("abcd"), hidden_size=6, layers=[0, 1])).double()
     feats, lens = torch.randn(2, 2, 7, 6).double(), torch.tensor([7, 4])
     first, last = model.heads["emo"].layers[0], model.heads["emo"].layers[-1]
     frames = first(model.mix(feats))  # (B, T, 256)
@@ -31,7 +32,7 @@ def test_linear_after_the_mean_equals_linear_before_it():
 
 
 def test_vad_is_in_the_corpus_scale():
-    model = Model(
+    model = Probe(
         Spec(labels=list("ab"), hidden_size=3, layers=[0], vad_range=(1.0, 5.0)), tasks=["vad"]
     )
     with torch.no_grad():
@@ -47,10 +48,13 @@ def test_a_task_keeps_its_loss_whatever_labels_the_other_lacks():
     model = build_model("probe", spec, None, {"tasks": ["emo", "vad"], "hidden": 0})
     batch = Batch(utt=["x", "y"])
     batch.feats, batch.lens = torch.randn(2, 1, 4, 3), torch.tensor([4, 4])
-    batch.emo, batch.vad = torch.tensor([-1, -1]), torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 1.0]])
+    batch.labels["emo"], batch.vad = (
+        torch.tensor([-1, -1]),
+        torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 1.0]]),
+    )
     loss, stats = model(batch)
     assert loss.item() == stats["loss_vad"].item() > 0 and stats["weight"] == 2
-    batch.emo = torch.tensor([1, -1])
+    batch.labels["emo"] = torch.tensor([1, -1])
     _, stats = model(batch)
     expected = F.cross_entropy(model.predict(batch)["emo"][:1], batch.emo[:1]) / 2
     torch.testing.assert_close(stats["loss_emo"], expected.detach())
@@ -59,7 +63,7 @@ def test_a_task_keeps_its_loss_whatever_labels_the_other_lacks():
 def test_standardise_uses_the_training_utterances():
     """Pooled vectors of the training data get mean 0 and deviation 1; a constant dimension 0."""
     torch.manual_seed(0)
-    model = Model(Spec(labels=list("ab"), hidden_size=3, layers=[0]), standardise=True)
+    model = Probe(Spec(labels=list("ab"), hidden_size=3, layers=[0]), standardise=True)
     feats = torch.randn(6, 1, 4, 3) * torch.tensor([1.0, 100.0, 0.0]) + 5
     batches = [
         Batch(utt=[str(i)] * 3, feats=feats[i : i + 3], lens=torch.tensor([4, 2, 3]))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sertl.nn.am_softmax import CosineHead, am_softmax, margin_at
+from sertl.nn.am_softmax import AMSoftmax, CosineHead, margin_at
 
 TARGET = torch.tensor([0, 2, 1, 2, 0])
 
@@ -15,6 +15,10 @@ TARGET = torch.tensor([0, 2, 1, 2, 0])
 def head(classes=3, size=4, scale=10.0, seed=0):
     torch.manual_seed(seed)
     return CosineHead(size, classes, scale)
+
+
+def am_softmax(logits, target, margin, scale, weights=None):
+    return AMSoftmax(weights, scale, margin)(logits, target)
 
 
 def vectors(number=5, size=4):
@@ -84,14 +88,16 @@ def test_lengths_do_not_matter():
 
 
 def test_missing_labels_and_class_weights():
-    layer, weights = head(), torch.tensor([2.0, 0.5, 1.0])
+    layer, weights = head(), [2.0, 0.5, 1.0]
     logits = layer(vectors())
     target = torch.tensor([0, -1, 1, 2, -1])
     loss, weight = am_softmax(logits, target, 0.2, 10.0, weights)
     kept = [0, 2, 3]
     shifted = logits - 2.0 * F.one_hot(target.clamp_min(0), 3)
     assert weight.item() == 3.5
-    torch.testing.assert_close(loss, F.cross_entropy(shifted[kept], target[kept], weight=weights))
+    torch.testing.assert_close(
+        loss, F.cross_entropy(shifted[kept], target[kept], weight=torch.tensor(weights))
+    )
     empty, none = am_softmax(logits, torch.full((5,), -1), 0.2, 10.0)
     assert empty.item() == 0.0 and none.item() == 0.0
 

@@ -9,10 +9,10 @@ import torch
 from sertl.nn.pooling import POOLINGS, MeanPooling, StatAttentivePooling, StatPooling, frame_mask
 
 
-@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("name", POOLINGS.names())
 def test_padding_has_no_effect_whatever_it_holds(name):
     torch.manual_seed(0)
-    pooling = POOLINGS[name](4)
+    pooling = POOLINGS.build(name, 4)
     feats = torch.randn(2, 7, 4)
     lens = torch.tensor([7, 3])
     expected = torch.cat([pooling(feats[:1], lens[:1]), pooling(feats[1:, :3], lens[1:])])
@@ -22,10 +22,10 @@ def test_padding_has_no_effect_whatever_it_holds(name):
         torch.testing.assert_close(pooling(padded, lens), expected)
 
 
-@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("name", POOLINGS.names())
 def test_one_frame_is_finite_with_its_gradient(name):
     torch.manual_seed(0)
-    pooling = POOLINGS[name](4)
+    pooling = POOLINGS.build(name, 4)
     feats = torch.randn(1, 1, 4, requires_grad=True)
     out = pooling(feats, torch.tensor([1]))
     assert out.shape == (1, pooling.output_size)
@@ -36,7 +36,7 @@ def test_one_frame_is_finite_with_its_gradient(name):
 @pytest.mark.parametrize("name", ["stat", "self_attentive", "stat_attentive"])
 def test_statistics_keep_their_digits_under_autocast(name):
     torch.manual_seed(0)
-    pooling = POOLINGS[name](4)
+    pooling = POOLINGS.build(name, 4)
     feats, lens = 200.0 + torch.randn(2, 50, 4), torch.tensor([50, 30])
     with torch.no_grad():
         for layer in getattr(pooling, "attention", []):
@@ -49,12 +49,12 @@ def test_statistics_keep_their_digits_under_autocast(name):
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("name", POOLINGS.names())
 def test_same_seed_same_weights(name):
     torch.manual_seed(3)
-    first = POOLINGS[name](4)
+    first = POOLINGS.build(name, 4)
     torch.manual_seed(3)
-    second = POOLINGS[name](4)
+    second = POOLINGS.build(name, 4)
     feats, lens = torch.randn(2, 5, 4), torch.tensor([5, 4])
     assert torch.equal(first(feats, lens), second(feats, lens))
 

@@ -13,7 +13,7 @@ import yaml
 from copies import Recipe, copy_repository, recipe_env
 
 from sertl.data.datadir import Utterance, read_data_dir, read_table, write_data_dir
-from sertl.score.adaptation import load_adapted
+from sertl.report.adaptation_table import load_adapted
 
 SIDES = {"one": ("abc", {"loud": 0.5, "soft": 0.1, "odd": 0.2}),
          "two": ("wxyz", {"high": 0.4, "low": 0.05})}  # fmt: skip
@@ -53,13 +53,13 @@ def adapted(tmp_path_factory):
         write_recipe(root / "egs" / name, speakers, labels)
     run = Recipe(root / "egs/adaptation")
     (run.folder / "conf/pairs/one_two.yaml").write_text(yaml.safe_dump(PAIR))
-    options = ("--policy", "one_two", "--upstream", "fbank_no_cmvn", "--nj", "1", "--folds", "1",
+    options = ("--pair", "one_two", "--upstream", "fbank_no_cmvn", "--nj", "1", "--folds", "1",
                "--stop-stage", "8")  # fmt: skip
     fast = ("--set", "optim_conf.epochs=3")
     run(*options, "--stage", "1", "--method", "adapt_probe/source_only", "--tag", "before", *fast)
     run(
         *options, "--stage", "6", "--method", "adapt_probe/two_stage", "--tag", "after",
-        "--phase", "target", *fast, "target.init=exp/before", "target.data_conf.share=0.5",
+        "--phase", "target", *fast, "target.init.from=exp/before", "target.data_conf.share=0.5",
     )  # fmt: skip
     return run
 
@@ -130,5 +130,5 @@ def test_the_table(adapted):
 
 
 def test_a_pair_of_a_corpus_that_is_not_prepared(adapted):
-    done = adapted("--policy", "nemo_emodb", "--stop-stage", "0", ok=False)
+    done = adapted("--pair", "nemo_emodb", "--stop-stage", "0", ok=False)
     assert done.returncode != 0 and "nemo/data/nemo30/all is not there; make it" in done.stderr

@@ -7,10 +7,11 @@ import subprocess
 import pytest
 import torch
 
-from sertl.score.blocks import Figure
-from sertl.score.insight import insight_blocks
-from sertl.score.runs import find_cells, read_phases
-from sertl.score.tables import Table
+from sertl.report.diagnostics import diagnostic_elements
+from sertl.report.elements import Figure
+from sertl.report.tables import Table
+from sertl.runs import find_runs
+from sertl.score.records import read_phases
 from sertl.upstream.tiny import save_hubert
 
 SMALL = (
@@ -38,15 +39,14 @@ def test_every_stage_ran_and_the_report_finds_it(mini):
         assert json.loads((fold / phase / "fingerprint.json").read_text())["state"] == "done"
     assert "K = 4096 is dropped" in (fold / "pseudo_labels.log").read_text()
     assert "'dropped'" in (fold / "train.log").read_text()
-    cells = find_cells(run.folder / "exp/gmp")
-    phases = read_phases(run.folder / "exp/gmp", cells)
+    phases = read_phases(run.folder / "exp/gmp", find_runs(run.folder / "exp/gmp"))
     assert list(phases) == ["teacher", "pseudo_labels", "frames", "main"]
-    blocks = insight_blocks(phases)
-    assert [b.name for b in blocks if isinstance(b, Figure)] == [
-        "insight_quality",
-        "insight_timelines",
+    elements = diagnostic_elements(phases)
+    assert [e.name for e in elements if isinstance(e, Figure)] == [
+        "diagnostics_pseudo_labels_seed1_fold1_2",
+        "diagnostics_pseudo_labels_seed1_fold1_3",
     ]
-    assert any(isinstance(b, Table) and b.rows[0][0] == "layer1_k8" for b in blocks)
+    assert any(isinstance(e, Table) and e.rows[0][0] == "layer1_k8" for e in elements)
 
 
 def test_another_experiment_takes_over_what_is_the_same(mini):

@@ -13,9 +13,9 @@ from sertl.upstream.tiny import save_wav2vec2
 
 SMALL = (
     "optim_conf.epochs=1", "data_conf.max_sec=2.5",
-    "stage2.model_conf.tasks=[emo,asr,gender,style]",
-    "stage2.upstream_conf.parts.lora.rank=4", "stage2.upstream_conf.parts.lora.alpha=4",
-    "stage2.upstream_conf.parts.adapter.width=8", "decode_conf.beam=4",
+    "phase2.model_conf.tasks=[emo,asr,gender,style]",
+    "phase2.upstream_conf.peft.lora.rank=4", "phase2.upstream_conf.peft.lora.alpha=4",
+    "phase2.upstream_conf.peft.adapter.width=8", "decode_conf.beam=4",
 )  # fmt: skip
 
 
@@ -34,14 +34,14 @@ def fold(recipe, tmp_path_factory):
 def test_both_stages_ran_and_all_tasks_are_scored(fold):
     log = (fold / "train.log").read_text()
     assert "utts longer than 2.5 s left out of training" in log and "init from" in log
-    shares = [json.loads((fold / f"stage{i}/run.json").read_text())["loss_weights"] for i in (1, 2)]
+    shares = [json.loads((fold / f"phase{i}/run.json").read_text())["loss_weights"] for i in (1, 2)]
     assert shares[0] == pytest.approx({"emo": 0.9, "asr": 0.1})
     assert shares[1] == pytest.approx({"emo": 0.7, "asr": 0.1, "gender": 0.1, "style": 0.1})
-    entries = [json.loads(line) for line in (fold / "stage1/log.jsonl").open()]
+    entries = [json.loads(line) for line in (fold / "phase1/log.jsonl").open()]
     assert any("wer" in entry for entry in entries if entry["kind"] == "dev")
     assert "recognition has not learned to read" in log  # in one epoch
     scores = json.loads((fold / "score_test.json").read_text())
-    assert {"emotion", "gender", "style"} <= scores.keys()
+    assert "emotion" in scores and scores["classes"].keys() == {"gender", "style"}
 
 
 def test_text_is_written_and_scored(fold):
@@ -53,8 +53,8 @@ def test_text_is_written_and_scored(fold):
 
 def test_stage_2_keeps_the_encoder_of_stage_1(fold):
     """Trap 5: without it, decoding would take the released encoder."""
-    first, second = (load(fold / f"stage{i}/best.pt")["model"] for i in (1, 2))
+    first, second = (load(fold / f"phase{i}/best.pt")["model"] for i in (1, 2))
     encoder = {name: tensor for name, tensor in first.items() if name.startswith("upstream.")}
     assert encoder and all(torch.equal(second[name], t) for name, t in encoder.items())
-    parts = {name.split(".parts.")[1].split(".")[0] for name in second if ".parts." in name}
+    parts = {name.split(".peft.")[1].split(".")[0] for name in second if ".peft." in name}
     assert parts == {"lora", "adapter"}

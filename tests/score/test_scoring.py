@@ -56,7 +56,7 @@ def test_scores_by_hand(small):
     recall = {k: (counts[k] - missed[k]) / counts[k] for k in counts if counts[k]}
     assert found["emotion"]["wa"] == pytest.approx(6 / 8)
     assert found["emotion"]["ua"] == pytest.approx(sum(recall.values()) / len(recall))
-    assert found["gender"]["ua"] == 0.5  # everyone is called female: recalls 1 and 0
+    assert found["classes"]["gender"]["ua"] == 0.5  # everyone is called female: recalls 1 and 0
     assert found["vad"]["ccc"]["valence"] == pytest.approx(1)
     assert found["vad"]["rmse"]["arousal"] == pytest.approx(1)
     assert found["vad"]["ccc"]["dominance"] == pytest.approx(0)  # constant prediction

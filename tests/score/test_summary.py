@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from sertl.errors import SertlError
+from sertl.runs import Run
 from sertl.score.metrics import class_scores, confusion_matrix
-from sertl.score.runs import Cell
 from sertl.score.summary import fold_metrics, summarise
 
 LABELS = ["a", "b"]
 
 
 def scored(seed, fold, ref, hyp, num_folds=2, **protocol):
-    """One cell's score file."""
+    """One run's score file."""
     confusion = confusion_matrix(ref, hyp, 2)
     card = {
         **{"corpus": "c", "release": "r", "policy": "2class", "labels": LABELS, "protocol": "loso"},
@@ -31,6 +31,7 @@ def scored(seed, fold, ref, hyp, num_folds=2, **protocol):
         "protocol": card,
         "n": len(ref),
         "emotion": class_scores(confusion, LABELS),
+        "classes": {},
         "utts": {
             "utt": [f"f{fold}-{i}" for i in range(len(ref))],
             "spk": [f"f{fold}"] * len(ref),
@@ -41,13 +42,13 @@ def scored(seed, fold, ref, hyp, num_folds=2, **protocol):
     }
 
 
-def cells(*scores):
-    return {Cell(s["seed"], s["fold"], Path(f"seed{s['seed']}/fold{s['fold']}")): s for s in scores}
+def runs(*scores):
+    return {Run(Path("exp"), s["seed"], s["fold"]): s for s in scores}
 
 
-def four_cells():
+def four_runs():
     """Seed 1: UA 1 and 1/2, seed 2: UA 3/4 and 1/2; WA the same as the classes are even."""
-    return cells(
+    return runs(
         scored(1, 1, [0, 0, 1, 1], [0, 0, 1, 1]),
         scored(1, 2, [0, 1], [0, 0]),
         scored(2, 1, [0, 0, 1, 1], [0, 1, 1, 1]),
@@ -56,7 +57,7 @@ def four_cells():
 
 
 def test_over_folds_by_hand():
-    ua = summarise(four_cells())["metrics"]["ua"]
+    ua = summarise(four_runs())["metrics"]["ua"]
     over = ua["over_folds"]
     # seed means 3/4 and 5/8; deviations over folds (N - 1): (1/2)/sqrt(2) and (1/4)/sqrt(2)
     assert over["mean"] == pytest.approx((3 / 4 + 5 / 8) / 2)
@@ -68,7 +69,7 @@ def test_over_folds_by_hand():
 
 
 def test_pooled_by_hand():
-    summary = summarise(four_cells())
+    summary = summarise(four_runs())
     pooled = summary["metrics"]["ua"]["pooled"]
     # six utterances, three of each class: seed 1 misses one of b, seed 2 two of a
     assert pooled["by_seed"] == pytest.approx({"1": (1 + 2 / 3) / 2, "2": (1 / 3 + 1) / 2})
@@ -84,7 +85,7 @@ def test_pooled_by_hand():
 
 
 def test_pooling_differs_from_averaging_where_a_fold_lacks_a_class():
-    summary = summarise(cells(scored(1, 1, [0, 0], [0, 0]), scored(1, 2, [0, 1, 1], [1, 1, 0])))
+    summary = summarise(runs(scored(1, 1, [0, 0], [0, 0]), scored(1, 2, [0, 1, 1], [1, 1, 0])))
     ua = summary["metrics"]["ua"]
     assert ua["over_folds"]["mean"] == pytest.approx(
         (1 + 1 / 4) / 2
@@ -94,14 +95,14 @@ def test_pooling_differs_from_averaging_where_a_fold_lacks_a_class():
 
 
 def test_one_fold_and_one_seed_have_no_deviation():
-    summary = summarise(cells(scored(1, 1, [0, 1], [0, 1], num_folds=1)))
+    summary = summarise(runs(scored(1, 1, [0, 1], [0, 1], num_folds=1)))
     over = summary["metrics"]["ua"]["over_folds"]
     assert (over["mean"], over["std_folds"], over["std_seeds"]) == (1.0, None, None)
 
 
 def test_missing_folds_are_warned_about_and_left_out():
-    some = four_cells()
-    del some[Cell(2, 2, Path("seed2/fold2"))]
+    some = four_runs()
+    del some[Run(Path("exp"), 2, 2)]
     summary = summarise(some)
     assert not summary["complete"]
     assert summary["warnings"] == [
@@ -110,7 +111,7 @@ def test_missing_folds_are_warned_about_and_left_out():
     ]
     assert summary["folds"] == [1]
     assert summary["metrics"]["ua"]["pooled"]["by_seed"] == {"1": 1.0, "2": 0.75}
-    only = cells(scored(1, 1, [0], [0]), scored(2, 2, [0], [0]))
+    only = runs(scored(1, 1, [0], [0]), scored(2, 2, [0], [0]))
     with pytest.raises(SertlError, match="seed 1 has folds 1; seed 2 has folds 2"):
         summarise(only)
 
@@ -124,14 +125,14 @@ def test_missing_folds_are_warned_about_and_left_out():
     ],
 )
 def test_mixtures_are_refused(change, message):
-    mixed = cells(scored(1, 1, [0, 1], [0, 1]), scored(2, 1, [0, 1], [0, 1], **change))
+    mixed = runs(scored(1, 1, [0, 1], [0, 1]), scored(2, 1, [0, 1], [0, 1], **change))
     with pytest.raises(SertlError, match=message):
         summarise(mixed)
 
 
 def test_other_references_are_refused():
     with pytest.raises(SertlError, match="different fold lists"):
-        summarise(cells(scored(1, 1, [0, 1], [0, 1]), scored(2, 1, [1, 1], [0, 1])))
+        summarise(runs(scored(1, 1, [0, 1], [0, 1]), scored(2, 1, [1, 1], [0, 1])))
 
 
 def test_nothing_scored():
@@ -140,7 +141,7 @@ def test_nothing_scored():
 
 
 def test_utterances_in_several_folds_are_warned_about():
-    twice = cells(scored(1, 1, [0, 1], [0, 1]), scored(1, 2, [0, 1], [0, 1]))
+    twice = runs(scored(1, 1, [0, 1], [0, 1]), scored(1, 2, [0, 1], [0, 1]))
     for value in twice.values():
         value["utts"]["utt"] = ["x", "y"]
     assert "2 utterances are in several folds" in summarise(twice)["warnings"][0]
@@ -148,7 +149,7 @@ def test_utterances_in_several_folds_are_warned_about():
 
 
 def test_durations_fall_into_bins_by_their_lower_edge():
-    bins = summarise(four_cells())["by_duration"]
+    bins = summarise(four_runs())["by_duration"]
     assert [(b["from_sec"], b["to_sec"], b["n"]) for b in bins] == [
         (0.0, 1.0, 2),
         (1.0, 2.0, 2),
@@ -176,4 +177,4 @@ def test_numbers_are_plain_for_json():
             assert not isinstance(part, (np.generic, np.ndarray)), part
             walk(part)
 
-    walk(summarise(four_cells()))
+    walk(summarise(four_runs()))

@@ -66,8 +66,8 @@ def test_two_stage_has_every_row_and_trains_the_common_first_stage_once(table):
     assert sorted(rows) == sorted(p.stem for p in confs)
     assert [c["tag"] for c in calls] == [f"gao_{row}" for row in rows]
     assert all(c["args"][-2:] == ["--nj", "1"] for c in calls)
-    two = {c["tag"]: c["made"] for c in calls if "stage2" in c["made"]}
-    own = {tag for tag, made in two.items() if "stage1" in made}
+    two = {c["tag"]: c["made"] for c in calls if "phase2" in c["made"]}
+    own = {tag for tag, made in two.items() if "phase1" in made}
     assert len(two) == 7 and own == {"gao_adapters_adapters", "gao_all_all"}
 
 
@@ -75,7 +75,7 @@ def test_two_stage_settings_of_recognition_are_for_rows_that_have_it(table):
     """The settings that egs/iemocap/README.md advises for short trainings."""
     advice = [
         f"{phase}.{key}"
-        for phase in ("main", "stage1")
+        for phase in ("main", "phase1")
         for key in ("optim_conf.lr_scale.ctc=10", "model_conf.weights.asr=0.3")
     ]
     _, calls = table("two_stage.sh", "gao", "--set", *advice, "optim_conf.epochs=2")
@@ -86,7 +86,7 @@ def test_two_stage_settings_of_recognition_are_for_rows_that_have_it(table):
             assert phase["optim_conf"]["epochs"] == 2
             has_asr = "asr" in phase["model_conf"]["tasks"]
             scaled = "ctc" in phase["optim_conf"]["lr_scale"]
-            assert scaled == (has_asr and phase["name"] != "stage2")
+            assert scaled == (has_asr and phase["name"] != "phase2")
 
 
 def test_the_adaptation_table(tmp_path):
@@ -111,7 +111,7 @@ def test_the_adaptation_table(tmp_path):
         conf = load_method(ROOT / "conf", call["method"], parse_overrides(call["settings"]))
         assert conf["phases"][-1]["data_conf"]["share"] == float(call["tag"].split("_")[-1])
         if "two_stage" in call["tag"]:
-            assert conf["phases"][-1]["init"] == "exp/t_source_only"
+            assert conf["phases"][-1]["init"]["from"] == "exp/t_source_only"
             assert call["args"][call["args"].index("--phase") + 1] == "target"
 
 
@@ -185,7 +185,7 @@ def test_only_finished_parts_are_shared(tmp_path):
         (folder / "fingerprint.json").write_text(json.dumps({"inputs": {}, "state": state}))
         (folder / "best.pt").write_text("weights")
     script = f". {ROOT}/tools/tables/rows.sh; share a b teacher main"
-    cut_short = tmp_path / "exp/b/seed1/fold1/teacher.part"  # by a kill while it was linked
+    cut_short = tmp_path / "exp/b/seed1/fold1/teacher.copy"  # by a kill while it was linked
     cut_short.mkdir(parents=True)
     for _ in range(2):  # the second time, it is there
         subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True)

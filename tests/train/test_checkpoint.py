@@ -67,7 +67,7 @@ def test_init_takes_a_part_under_another_name():
     assert counts == {"loaded": 4, "created": 0, "dropped": 0}
     assert (model.head.weight == 1).all() and (model.head.bias == 0).all()
     for parts in ({"head": "techer"}, {"haed": "teacher"}):
-        with pytest.raises(SertlError, match="the parts hold different tensors"):
+        with pytest.raises(SertlError, match="the two hold different tensors"):
             checkpoint.init_from(Net(), state, "x", parts)
     del state["teacher.bias"]
     with pytest.raises(SertlError, match=r"only in this model: \['head.bias'\]"):
@@ -75,7 +75,7 @@ def test_init_takes_a_part_under_another_name():
 
 
 def test_a_part_that_starts_at_random_beside_its_twin_is_named(caplog):
-    """As `--method wap --set init=…` without init_map."""
+    """As `--method wap --set init.from=…` without init.map."""
     source = nn.ModuleDict({"mix": nn.Linear(1, 1), "teacher": nn.Linear(3, 2)})
     model = nn.ModuleDict({"mix": nn.Linear(1, 1), "adapter": nn.Linear(3, 2)})
     counts = checkpoint.init_from(model, source.state_dict(), "x.pt")

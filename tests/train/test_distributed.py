@@ -64,7 +64,7 @@ def logged(folder):
 def test_two_processes_equal_one(tmp_path):
     for name, processes in (("one", 1), ("two", 2)):
         done = call(command(tmp_path, name, processes))
-        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.returncode == 0, done.stderr[-8000:]
     one, two = (checkpoint.load(tmp_path / d / "last.pt") for d in ("one", "two"))
     for name, tensor in one["model"].items():
         torch.testing.assert_close(tensor, two["model"][name], rtol=1e-4, atol=1e-5)
@@ -79,7 +79,7 @@ def test_two_processes_resume_exactly(tmp_path):
     assert call(whole, DROPOUT="0.2").returncode == 0
     assert call(killed, DROPOUT="0.2", STOP_AT="5").returncode != 0
     done = call(killed, DROPOUT="0.2", START="9")  # a new process has another random state
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[-8000:]
     states = [checkpoint.load(tmp_path / d / "last.pt")["model"] for d in ("whole", "killed")]
     for name, tensor in states[0].items():
         assert torch.equal(tensor, states[1][name]), name

@@ -5,10 +5,10 @@ import json
 
 import pytest
 import torch
-from fakes import LABELS, fake_dataset
+from fakes import LABELS, build_model, fake_dataset
 
 from sertl.errors import SertlError
-from sertl.models.base import Spec, build_model
+from sertl.models.base import Spec
 from sertl.seed import seed_everything
 from sertl.train import checkpoint
 from sertl.train.loop import Trainer
@@ -191,7 +191,7 @@ def test_balanced_sampling_needs_labels(tmp_path, phase_conf):
     conf = phase_conf(data_conf={"sampler": "balanced"}, name="frames")
     make(tmp_path / "labelled", conf)
     data = fake_dataset()
-    data.classes = [-1] * len(data)
+    data.emo = [-1] * len(data)
     model = build_model("probe", SPEC, None, MODEL)
     with pytest.raises(SertlError, match="the frames phase reads no emotion labels; set it for"):
         Trainer(model, conf, data, None, tmp_path, 1, "last", torch.device("cpu"))

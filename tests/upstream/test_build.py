@@ -10,6 +10,7 @@ import pytest
 import torch
 from awkward_clips import CONF_DIR
 
+from sertl.config import load_yaml
 from sertl.errors import SertlError
 from sertl.upstream import s3prl
 from sertl.upstream.build import (
@@ -45,7 +46,11 @@ def test_every_conf_loads_and_names_real_entries(path):
     conf = load_conf(path.stem, CONF_DIR)
     sizes = (conf["num_layers"], conf["hidden_size"], conf["stride"])
     assert sizes == SIZES.get(path.stem, sizes) and min(sizes) > 0
-    assert conf == load_conf(str(path), "nowhere")
+    assert conf == load_conf(path, CONF_DIR)
+    written = load_yaml(path)
+    assert {k: conf[k] for k in written if k != "like"} == {
+        k: v for k, v in written.items() if k != "like"
+    }
     assert conf["note"]
     hub = s3prl.import_hub()
     registered = hub.options(only_registered_ckpt=True)
@@ -121,9 +126,9 @@ def test_unknown_upstream_and_key_in_a_file(tmp_path):
         load_conf("hubert_bas", CONF_DIR)
     (tmp_path / "mine.yaml").write_text("backend: s3prl\nnam: fbank\n")
     with pytest.raises(SertlError, match=r"mine.yaml: unknown key 'nam'; did you mean 'name'"):
-        load_conf("mine", tmp_path)
+        load_conf(tmp_path / "mine.yaml", CONF_DIR)
     with pytest.raises(SertlError, match="gone.yaml: no such file"):
-        load_conf("gone.yaml", tmp_path)
+        load_conf("gone.yaml", CONF_DIR)
 
 
 def test_layers_to_dump():

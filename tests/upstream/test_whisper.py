@@ -13,8 +13,7 @@ from transformers import WhisperFeatureExtractor, WhisperModel
 
 from sertl.errors import SertlError
 from sertl.upstream.build import build_upstream, load_conf
-from sertl.upstream.logmel import LogMel
-from sertl.upstream.whisper import build_whisper, cut, load_encoder
+from sertl.upstream.whisper import LogMel, build_whisper, cut, load_encoder
 
 # ceil(floor(N / 160) / 2), with N at least 400: 100 / 2, ceil(150 / 2), ceil(2 / 2), ceil(100 / 2),
 # ceil(4 / 2), ceil(7 / 2) and again 100 / 2 frames.

@@ -18,8 +18,8 @@ from hubert_base import save_hubert_base
 from machine import CONF_DIR, measure, print_machine, print_table, summary
 from train_epochs import make_data
 
+from sertl.stages.dump import dump_feats
 from sertl.upstream.build import load_conf
-from sertl.upstream.dump import dump_feats
 
 ROWS = {  # row: settings, epochs that do not count
     "upstream in the loop": (["input=wav", "optim_conf.epochs=1"], 0),

@@ -1,7 +1,7 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Peak memory and seconds per update of both stages of two_stage, at the size of XLS-R 300M.
+"""Peak memory and seconds per update of both phases of two_stage, at the size of XLS-R 300M.
 
-Rows: stage 1 tunes the whole encoder, stage 2 the adapters in it; both also with
+Rows: phase 1 tunes the whole encoder, phase 2 the adapters in it; both also with
 upstream_conf.grad_checkpoint. bf16 autocast, a batch accumulated in micro-batches, each row in a
 fresh process, in turn, several rounds. Memory is the GPU's, where there is one, else that of the
 process, whose Python and libraries take some 0.6 GiB. The first update of a process, which
@@ -14,10 +14,10 @@ from machine import print_machine, print_table, summary
 from update_rows import describe, measure_rows, options, parse
 
 ROWS = {
-    "stage 1, whole encoder": {"stage": 1, "grad_checkpoint": False},
-    "stage 1, recomputing": {"stage": 1, "grad_checkpoint": True},
-    "stage 2, adapters": {"stage": 2, "grad_checkpoint": False},
-    "stage 2, recomputing": {"stage": 2, "grad_checkpoint": True},
+    "phase 1, whole encoder": {"phase": 1, "grad_checkpoint": False},
+    "phase 1, recomputing": {"phase": 1, "grad_checkpoint": True},
+    "phase 2, adapters": {"phase": 2, "grad_checkpoint": False},
+    "phase 2, recomputing": {"phase": 2, "grad_checkpoint": True},
 }
 
 

@@ -16,9 +16,9 @@ from machine import peak_gib
 
 from sertl.data.audio import read_audio
 from sertl.data.datadir import Utterance
+from sertl.stages.dump_chunk import Job, cut_chunks
+from sertl.stages.dump_workers import run_chunks
 from sertl.upstream.build import dump_layers
-from sertl.upstream.dump_chunk import Job, cut_chunks
-from sertl.upstream.dump_workers import run_chunks
 
 
 def find_clips(wav_dir: Path, number: int) -> list[Utterance]:

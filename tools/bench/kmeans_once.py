@@ -8,9 +8,10 @@ import worker
 from machine import peak_gib
 from sklearn.cluster import MiniBatchKMeans
 
-from sertl.cluster.assign import Nearest, label_utterances
 from sertl.cluster.frames import Frames
 from sertl.cluster.kmeans import learn
+from sertl.cluster.labelling import label_utterances
+from sertl.cluster.nearest import Nearest
 from sertl.data.ark import read_scp
 
 BATCH = 10_000

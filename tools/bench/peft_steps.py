@@ -13,18 +13,18 @@ import worker
 from torch import nn
 from transformers import HubertConfig, HubertModel
 
+from sertl.peft.tuning import tune
 from sertl.upstream.hf import HFUpstream
-from sertl.upstream.tuning import tune
 
 RATE, CLASSES = 16000, 4
 LORA = {"rank": 8, "alpha": 8, "targets": ["q", "k", "v"]}
 ADAPTER = {"width": 64, "place": "block"}
-PARTS = {
+MODULES = {
     "full": {},
     "frozen": {},
     "lora": {"lora": LORA},
     "adapter": {"adapter": ADAPTER},
-    "all parts": {"adapter": ADAPTER, "lora": LORA, "gate": {}},
+    "all together": {"adapter": ADAPTER, "lora": LORA, "gate": {}},
 }
 
 
@@ -52,7 +52,7 @@ class Sertl(nn.Module):
     def __init__(self, encoder: HubertModel, row: str, recompute: bool):
         super().__init__()
         self.encoder = HFUpstream(encoder, True, "float32", 0.0)
-        conf = {"tune": "all" if row == "full" else "none", "parts": PARTS[row]}
+        conf = {"tune": "all" if row == "full" else "none", "peft": MODULES[row]}
         tune(self.encoder, {**conf, "grad_checkpoint": recompute}, [self.encoder.num_layers - 1])
 
     def forward(self, wavs: torch.Tensor) -> torch.Tensor:

@@ -15,10 +15,10 @@ from dump_clips import find_clips
 from machine import CONF_DIR, peak_gib
 
 from sertl.data.datadir import DataDir, Utterance
-from sertl.train.experiment import resolve
+from sertl.runs import Run
+from sertl.stages.experiment import resolve
+from sertl.stages.phase import Inputs, OpenPhase, spec_of
 from sertl.train.loop import Trainer
-from sertl.train.phase import Inputs, build
-from sertl.train.place import Place
 
 LABELS = list("abcdefg")
 
@@ -39,10 +39,12 @@ def main() -> None:
     data = make_data(args["wav_dir"], args["clips"])
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        inputs = Inputs(conf, phase, Place(out, out, Path(args["dump"]), 1, 1))
-        train = inputs.dataset(data, LABELS, phase)
-        model = build(phase, inputs, data, train.classes, 0)
-        Trainer(model, phase, train, None, out, 1, "last", torch.device("cpu")).run()
+        run = Run(out, 1, 1)
+        inputs = Inputs({**conf, "dump": args["dump"]}, phase, run)
+        spec = spec_of(phase, inputs, data, None)
+        opened = OpenPhase(conf, phase, run, inputs, data, None, None, spec)
+        train = opened.dataset(data, training=True)
+        Trainer(opened.build(), phase, train, None, out, 1, "last", torch.device("cpu")).run()
         lines = (out / "log.jsonl").read_text().splitlines()
     epochs = [entry for entry in map(json.loads, lines) if entry["kind"] == "train"]
     times = {key: [epoch[key] for epoch in epochs] for key in ("sec", "data_wait_sec")}

@@ -1,7 +1,7 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Some training steps of one stage of two_stage, timed in a process of its own.
+"""Some training steps of one phase of two_stage, timed in a process of its own.
 
-For bench_two_stage_memory.py: the real model, parts and optimiser on an encoder with XLS-R's layers
+For bench_two_stage_memory.py: the real model and optimiser on an encoder with XLS-R's layers
 and random weights, made in memory, and noise; neither speed nor memory depends on what they hold.
 """
 
@@ -12,10 +12,10 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from sertl.config import load_method
 from sertl.data.dataset import Batch
-from sertl.models.base import Spec, build_model
+from sertl.models.base import MODELS, Spec
+from sertl.peft.tuning import trained_by_group, tune
 from sertl.train.optim import build_optimizer
 from sertl.upstream.hf import HFUpstream
-from sertl.upstream.tuning import trained_by_group, tune
 
 RATE, LABELS, VOCAB = 16000, list("abcd"), 32
 
@@ -38,7 +38,8 @@ def make_batch(size: int, seconds: float, device: torch.device) -> Batch:
     """Noise with every label."""
     labels = torch.arange(size) % 2
     tokens = torch.arange(1, 1 + int(10 * seconds)) % (VOCAB - 1) + 1  # ten characters a second
-    batch = Batch(utt=[f"u{i}" for i in range(size)], emo=labels, gender=labels, style=labels)
+    every = dict.fromkeys(("emo", "gender", "style"), labels)
+    batch = Batch(utt=[f"u{i}" for i in range(size)], labels=every)
     batch.wav = 0.1 * torch.randn(size, int(seconds * RATE))
     batch.wav_lens = torch.full((size,), batch.wav.shape[1])
     batch.tokens = tokens.repeat(size, 1)
@@ -49,13 +50,15 @@ def make_batch(size: int, seconds: float, device: torch.device) -> Batch:
 def main() -> None:
     args = worker.start(__doc__)
     device = worker.device()
-    phase = load_method(CONF_DIR, "two_stage")["phases"][args["stage"] - 1]
+    phase = load_method(CONF_DIR, "two_stage")["phases"][args["phase"] - 1]
     upstream = build_encoder(args["blocks"], args["size"])
     conf = {**phase["upstream_conf"], "grad_checkpoint": args["grad_checkpoint"]}
     layers = [args["blocks"]]
     tune(upstream, conf, layers)
-    spec = Spec(LABELS, args["size"], layers, vocab_size=VOCAB, styles=(0, 1))
-    model = build_model(phase["model"], spec, upstream, phase["model_conf"]).to(device).train()
+    classes = {"gender": ("f", "m"), "style": ("acted", "natural")}
+    spec = Spec(LABELS, args["size"], layers, vocab_size=VOCAB, classes=classes)
+    model = MODELS.build(phase["model"], spec, upstream, conf=phase["model_conf"])
+    model = model.to(device).train()
     optimizer = build_optimizer(model, phase["optim_conf"])
     batch = make_batch(args["micro_batch"], args["seconds"], device)
     pieces = args["batch"] // args["micro_batch"]

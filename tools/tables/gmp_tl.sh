@@ -34,7 +34,7 @@ one=(
 )
 all=("pseudo_labels.layers=$(list "${layers[@]}")" "pseudo_labels.clusters=$(list "${clusters[@]}")")
 ce=main.model_conf.loss=ce
-parts=(teacher pseudo_labels frames main)
+phases=(teacher pseudo_labels frames main)
 
 row "${name}_finetune" gmp_tl/no_frame_stage "$@" --set "$ce"
 row "${name}_single" gmp_tl/no_gender "$@" --set "${one[@]}" "$ce"

@@ -23,7 +23,7 @@ read -r -a layers <<< "$2"
 read -r -a clusters <<< "$3"
 shift 3
 
-parts=(teacher pseudo_labels frames main)
+phases=(teacher pseudo_labels frames main)
 row "${name}_no_labels" gmp_tl/no_frame_stage "$@"
 first=${name}_layer${layers[0]}_k${clusters[0]}
 share "${name}_gender" "$first" teacher

@@ -3,15 +3,15 @@
 # Sourced by scripts that make a table: the experiments that are the rows of a table.
 #   table_begin N "$@"            in a recipe's folder, with N words before the options of run.sh; or
 #                                 leaves with the script's own help
-#   share FROM TO PART…           TO starts with finished parts of FROM's folds and seeds
+#   share FROM TO PHASE…          TO starts with finished phases of FROM's folds and seeds
 #   row TAG METHOD [options…]     ./run.sh; the experiment is a row of the table
-# Set by row: experiments, the rows so far. Set before: parts, of which not all rows have all.
+# Set by row: experiments, the rows so far. Set before: phases, of which not all rows have all.
 
 # shellcheck source=../../path.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../path.sh"
 table_script=$(realpath "$0") # wherever the script goes
 experiments=()
-parts=()
+phases=()
 
 table_begin() {
   local needed=$1 i word
@@ -26,27 +26,27 @@ table_begin() {
   [[ -x ./run.sh ]] || die "$PWD is no recipe: there is no run.sh"
 }
 
-# A part is the folder of a phase, or another one with a fingerprint. It is linked, not copied; run.sh
+# A phase is its folder, or another one with a fingerprint. It is linked, not copied; run.sh
 # takes it if it was made from the same inputs, and else stops and names the difference.
 share() {
-  local from=exp/$1 to=exp/$2 part folder target
+  local from=exp/$1 to=exp/$2 phase folder target
   shift 2
   for folder in "$from"/seed*/fold*; do
-    for part in "$@"; do
-      target=$to/${folder#"$from/"}/$part
-      if [[ -e $target ]] || ! grep -qs '"state": "done"' "$folder/$part/fingerprint.json"; then
+    for phase in "$@"; do
+      target=$to/${folder#"$from/"}/$phase
+      if [[ -e $target ]] || ! grep -qs '"state": "done"' "$folder/$phase/fingerprint.json"; then
         continue
       fi
       mkdir -p "${target%/*}"
-      rm -rf "$target.part" # of an interrupted run
-      cp -al "$folder/$part" "$target.part" # a name of its own until it is whole
-      mv "$target.part" "$target"
+      rm -rf "$target.copy" # of an interrupted run
+      cp -al "$folder/$phase" "$target.copy" # a name of its own until it is whole
+      mv "$target.copy" "$target"
     done
   done
 }
 
 # What the method has of phases, and of stages 4 and 5.
-_parts_of() { # METHOD
+_phases_of() { # METHOD
   python -c 'import sys
 from sertl.config import load_method
 conf = load_method(*sys.argv[1:])
@@ -54,15 +54,15 @@ print(*(phase["name"] for phase in conf["phases"]), *({"teacher", "pseudo_labels
 ' "$SERTL_ROOT/conf" "$1"
 }
 
-# A setting of a part that only other rows have, as teacher.optim_conf.epochs=5 for plain fine-tuning,
-# is left out. parts: of all rows.
+# A setting of a phase that only other rows have, as teacher.optim_conf.epochs=5 for plain fine-tuning,
+# is left out. phases: of all rows.
 row() {
   local tag=$1 method=$2 own word words=(--method "$2" --tag "$1")
   shift 2
-  own=" $(_parts_of "$method") "
+  own=" $(_phases_of "$method") "
   for word in "$@"; do
-    # only key=value: the path ../corpus has no part before its dot
-    if [[ $word == ?*.*=* && " ${parts[*]} " == *" ${word%%.*} "* && $own != *" ${word%%.*} "* ]]; then
+    # only key=value: the path ../corpus has no phase before its dot
+    if [[ $word == ?*.*=* && " ${phases[*]} " == *" ${word%%.*} "* && $own != *" ${word%%.*} "* ]]; then
       continue
     fi
     # of a --set all of whose words were left out, nothing stays

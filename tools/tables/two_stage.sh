@@ -6,7 +6,7 @@
 # Usage, in a recipe's folder: ../../tools/tables/two_stage.sh NAME [options of run.sh, but --tag, --method]
 #
 #   NAME      beginning of the experiments' tags
-#   options   with --set, a setting of a phase (stage2.optim_conf.lr=1e-4) is for the rows that have it,
+#   options   with --set, a setting of a phase (phase2.optim_conf.lr=1e-4) is for the rows that have it,
 #             and lr_scale.ctc for those with a CTC head
 #
 # Example: ../../tools/tables/two_stage.sh gao --corpus-dir /corpora/IEMOCAP --protocol fixed \
@@ -26,12 +26,12 @@ rows=(
   no_fusion concat scl_norm scl_cos
 )
 without_asr=" adapters_ser adapters_ser_gender_style all_ser all_ser_gender_style "
-parts=(main stage1 stage2)
+phases=(main phase1 phase2)
 first=all_all # of the rows with the same first stage
 for method in "${rows[@]}"; do
   case $method in
     all_adapters | no_fusion | concat | scl_norm | scl_cos)
-      share "${name}_$first" "${name}_$method" stage1 ;;
+      share "${name}_$first" "${name}_$method" phase1 ;;
   esac
   options=()
   for word in "$@"; do

@@ -1,0 +1,73 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Online clustering of frames: centroids that are moving averages of their frames."""
+
+import torch
+from torch import nn
+
+from sertl.models.local_attributes.process_sum import sum_over_processes
+
+
+class OnlineClusters(nn.Module):
+    """K centroids c_k = s_k / n_k, with s and n moving averages of the frames' sum and number.
+
+    `add` collects frames and their labels, in training mode only; `update` moves the centroids
+    that got frames and leaves the others. All buffers are float32 whatever the frames are.
+
+    Args:
+        size: D.
+        number: K.
+        decay: gamma; s_k <- gamma s_k + (1 - gamma) * sum of the new frames, and so n_k.
+
+    Source:
+        Liu et al., "DinoSR", NeurIPS 2023, and its code: Gaussian start standardised over k.
+    """
+
+    def __init__(self, size: int, number: int, decay: float = 0.9):
+        super().__init__()
+        if number < 2:
+            raise ValueError(f"online clustering needs at least 2 centroids, got {number}")
+        if not 0.0 <= decay < 1.0:
+            raise ValueError(f"cluster_decay must be in [0, 1), got {decay}")
+        self.decay = decay
+        start = torch.randn(number, size)
+        start = (start - start.mean(dim=0)) / start.std(dim=0, correction=0)
+        self.register_buffer("sums", start)
+        self.register_buffer("counts", torch.ones(number))
+        # Of the micro-batches since the last update; empty whenever a checkpoint is written.
+        self.register_buffer("new_sums", torch.zeros(number, size), persistent=False)
+        self.register_buffer("new_counts", torch.zeros(number), persistent=False)
+
+    def centroids(self) -> torch.Tensor:
+        """(K, D)."""
+        return self.sums / self.counts[:, None]
+
+    @torch.no_grad()
+    def set(self, centroids: torch.Tensor) -> None:
+        """Put centroids (K, D) in place, each counting as one frame."""
+        self.sums.copy_(centroids)
+        self.counts.fill_(1.0)
+
+    @torch.no_grad()
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Label frames with their nearest centroids: (N, D) float32 -> (N,) int64."""
+        centroids = self.centroids()
+        # |y - c|^2 without |y|^2, which is the same for every centroid
+        return (centroids.square().sum(dim=1) - 2.0 * frames @ centroids.T).argmin(dim=1)
+
+    @torch.no_grad()
+    def add(self, frames: torch.Tensor, labels: torch.Tensor) -> None:
+        """Collect frames (N, D) and their labels (N,) for the next update; not in evaluation."""
+        if not self.training:
+            return
+        self.new_sums.index_add_(0, labels, frames.float())
+        self.new_counts.index_add_(0, labels, torch.ones_like(labels, dtype=torch.float32))
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the centroids that got frames, in any process; every process must call it."""
+        sum_over_processes(self.new_sums, self.new_counts)
+        got = self.new_counts > 0
+        self.sums[got] = self.sums[got].lerp(self.new_sums[got], 1.0 - self.decay)
+        self.counts[got] = self.counts[got].lerp(self.new_counts[got], 1.0 - self.decay)
+        self.new_sums.zero_()
+        self.new_counts.zero_()

@@ -1,0 +1,144 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""The protocol card: under which rules a number was obtained, printed beside every number."""
+
+from sertl.runs import Run
+from sertl.score.records import PhaseRun
+
+AVERAGING = (
+    "over folds: mean and sample standard deviation per seed, averaged over seeds; pooled: "
+    "predictions of all folds together, scored per seed, averaged over seeds; dev never averaged "
+    "with test"
+)
+METRICS = (
+    "UA: mean recall of the classes that occur; WA: accuracy; macro-F1 over the same classes; CCC "
+    "with population statistics; WER on upper-cased text, no punctuation but the apostrophe"
+)
+# Keys of protocol.json and run.json that the rows below show; any other key gets a row of its own
+_PROTOCOL_SHOWN = {
+    *("corpus", "release", "policy", "labels", "merge", "n_per_class", "protocol", "fold"),
+    *("num_folds", "test_group", "dev_rule", "select", "fold_hash", "licence", "cite"),
+    *("shared_speakers", "num_utts", "language", "group_by", "notes"),
+}
+_RUN_SHOWN = {
+    *("phase", "method", "input", "upstream", "layers", "selected", "params", "seen_ids"),
+    *("transductive", "class_weights", "crop_sec", "config_hash", "commit", "environment"),
+    *("epochs", "updates", "seconds_per_epoch", "seconds_per_update", "peak_rss_gib"),
+    *("peak_gpu_gib", "checkpoint_mib", "layer_weights"),
+}
+
+Rows = list[tuple[str, str]]
+
+
+def protocol_card(scores: dict[Run, dict], phases: dict[str, list[PhaseRun]]) -> Rows:
+    """Rows of (what, value) from protocol.json and run.json.
+
+    Args:
+        scores: Of one set, by run.
+        phases: As read_phases returns them; may be empty if exp/ holds no run.json.
+    """
+    by_fold = {score["fold"]: score["protocol"] for score in scores.values()}
+    folds = [by_fold[k] for k in sorted(by_fold)]
+    first = folds[0]
+    counts = ", ".join(f"{label} {n}" for label, n in first["n_per_class"].items())
+    merges = ", ".join(f"{old} → {new}" for old, new in (first.get("merge") or {}).items())
+    transductive = any(p.facts.get("transductive") for runs in phases.values() for p in runs)
+    seeds = sorted({run.seed for run in scores})
+    rows = [
+        ("corpus", _words(first["corpus"], first.get("language"))),
+        ("release", str(first["release"])),
+        ("labels", f"{', '.join(first['labels'])} (policy {first['policy']})"),
+        ("merges", merges or "none"),
+        ("utterances per class", counts),
+        ("protocol", f"{first['protocol']}, {first['num_folds']} folds"),
+        ("fold leaves out", str(first.get("group_by", "as the protocol says"))),
+        ("fold lists (hash)", "; ".join(f"{p['fold']}: {p['fold_hash']}" for p in folds)),
+        ("dev set", str(first["dev_rule"])),
+        ("selection rule", str(first["select"])),
+        ("transductive", "YES: unlabelled stages saw dev and test audio" if transductive else "no"),
+        ("speakers in train and test", _shared(folds)),
+        ("seeds", ", ".join(str(seed) for seed in seeds)),
+        ("averaging", AVERAGING),
+        ("metrics", METRICS),
+        ("licence", str(first["licence"])),
+        ("cite", str(first["cite"])),
+    ]
+    if first.get("notes"):
+        rows.append(("notes", _text(first["notes"])))
+    rows += [(key, _text(first[key])) for key in first if key not in _PROTOCOL_SHOWN]
+    for name, runs in phases.items():
+        rows += [(f"{name}: {what}", value) for what, value in _phase_rows(runs)]
+    commits = sorted({str(p.facts.get("commit", "unknown")) for r in phases.values() for p in r})
+    rows.append(("code commit", ", ".join(commits) or "unknown"))
+    return rows
+
+
+def _phase_rows(runs: list[PhaseRun]) -> Rows:
+    """Rows of one phase; what differs between folds or seeds is listed value by value."""
+
+    def each(key: str) -> str:
+        return " | ".join(dict.fromkeys(_text(p.facts[key]) for p in runs if key in p.facts)) or "?"
+
+    params = [p.facts["params"] for p in runs if "params" in p.facts]
+    counts = " | ".join(
+        dict.fromkeys(
+            f"{p['trained']:,} trained, {p['frozen']:,} frozen ({p['trained'] / p['total']:.2%})"
+            for p in params
+        )
+    )
+    rows = [
+        ("method", each("method")),
+        ("input", each("input")),
+        ("upstream", each("upstream")),
+        ("layers", each("layers")),
+        ("parameters", counts or "?"),
+        ("selected", _selected(runs)),
+        ("class weights", each("class_weights")),
+        ("crop", f"{each('crop_sec')} s (0: whole clips)"),
+        ("ids seen (number, hash)", _ids(runs)),
+        ("config (hash)", each("config_hash")),
+    ]
+    extra = dict.fromkeys(key for p in runs for key in p.facts if key not in _RUN_SHOWN)
+    return rows + [(key, each(key)) for key in extra if len(each(key)) < 400]
+
+
+def _selected(runs: list[PhaseRun]) -> str:
+    """Epochs that the selection metric chose, over folds and seeds."""
+    chosen = [p.facts["selected"] for p in runs if p.facts.get("selected")]
+    epochs = sorted({s["epoch"] for s in chosen if s.get("epoch") is not None})
+    metrics = ", ".join(sorted({str(s["metric"]) for s in chosen}))
+    if not epochs:
+        return metrics or "?"
+    values = [s["value"] for s in chosen if isinstance(s.get("value"), (int, float))]
+    found = f", values {min(values):.4f} to {max(values):.4f}" if values else ""
+    return f"epochs {epochs[0]} to {epochs[-1]}, {metrics}{found}"
+
+
+def _ids(runs: list[PhaseRun]) -> str:
+    """What each fold's training saw: all seeds of a fold see the same."""
+    seen = {}
+    for p in sorted(runs, key=lambda p: (p.run.fold, p.run.seed)):
+        for part, ids in p.facts.get("seen_ids", {}).items():
+            seen.setdefault(f"fold {p.run.fold} {part} {ids['n']} {ids['hash']}", None)
+    return "; ".join(seen) or "?"
+
+
+def _shared(folds: list[dict]) -> str:
+    shared = {p["fold"]: p.get("shared_speakers", 0) for p in folds if p.get("shared_speakers")}
+    if not shared:
+        return "none"
+    return "SHARED: " + "; ".join(f"fold {k}: {_text(n)} speakers" for k, n in shared.items())
+
+
+def _words(*words: object) -> str:
+    return ", ".join(str(word) for word in words if word)
+
+
+def _text(value: object) -> str:
+    """A JSON value in words."""
+    if value in (None, {}, [], ""):
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(v)}" for key, v in value.items())
+    if isinstance(value, list):
+        return " ".join(_text(v) for v in value)
+    return str(value)

@@ -1,0 +1,198 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Stage 3: the hidden states of a frozen upstream, written once and read by every later run.
+
+    dump/<upstream>/layer<l>/feats.scp      utterance -> ark and offset; feats.<n>.ark beside it
+    dump/<upstream>/utt2num_frames          frames of each utterance, the same for all layers
+    dump/<upstream>/fingerprint.json        what it was made from
+
+A run that was stopped, be it by kill -9, goes on after the last whole chunk (dump_chunk.py): each
+process loses at most the chunk it was at, 10 to 50 utterances in a corpus of up to 20,000.
+"""
+
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sertl import fingerprint
+from sertl.data.ark import merge_scp
+from sertl.data.audio import SAMPLE_RATE, audio_hash
+from sertl.data.datadir import DataDir, Utterance, write_table
+from sertl.errors import SertlError
+from sertl.lock import alone
+from sertl.stages.dump_chunk import Chunk, Job, cut_chunks, read_record
+from sertl.stages.dump_workers import choose_devices, run_chunks
+from sertl.upstream.build import describe, dump_layers
+from sertl.upstream.encoder import Upstream
+
+logger = logging.getLogger(__name__)
+
+DUMP_VERSION = 1  # raise it when the same inputs would give other files
+LOG_EVERY_SEC = 10.0
+
+
+def dump_feats(
+    data: DataDir,
+    conf: dict,
+    out: str | os.PathLike,
+    compress: bool = True,
+    nj: int = 1,
+    ngpu: int = 0,
+    batch_sec: float = 30.0,
+    redo: bool = False,
+    chunk_utts: int = 0,
+    tuned: tuple[Upstream, str] | None = None,
+) -> None:
+    """Dump the features of every utterance, unless that is done; go on where a run was stopped.
+
+    Args:
+        data: The utterances.
+        conf: From upstream.build.load_conf; its `layers` are dumped.
+        out: dump/<upstream>. The scp files hold it as given here, relative or not.
+        compress: 16 bits per value instead of float32.
+        nj: CPU processes; 1 works in this process.
+        ngpu: If not 0, that many GPUs instead, one process each.
+        batch_sec: Padded audio per forward pass, in seconds; a longer clip is a batch of its own.
+        redo: Delete what is there and start again.
+        chunk_utts: Utterances that become visible together; 0 chooses by the size of the corpus.
+        tuned: An encoder whose weights are not those of the conf's checkpoint, and a hash of them;
+            it works in this process, whatever nj.
+
+    Raises:
+        SertlError: Bad or changed audio, other inputs than those of the files that are there, too
+            little disk or memory.
+    """
+    if not data.utts:
+        raise SertlError(f"{data.path} has no utterances")
+    if not batch_sec > 0:
+        raise SertlError(f"--batch-sec is {batch_sec}, expected more than 0")
+    devices = choose_devices(nj, ngpu)[: None if tuned is None else 1]
+    utts = list(data.utts.values())
+    job = Job(conf, Path(out), dump_layers(conf), compress, batch_sec)
+    inputs = dump_inputs(utts, conf, compress)
+    if tuned is not None:
+        inputs["weights"] = tuned[1]
+    with alone(job.out, wait=True):
+        progress = fingerprint.begin(job.out, inputs, redo)
+        if progress is fingerprint.Progress.DONE:
+            logger.info("%s: %d utterances are there already", job.out, len(utts))
+            return
+        chunks = cut_chunks(utts, chunk_utts)
+        todo = [chunk for chunk in chunks if read_record(job, chunk) is None]
+        if progress is fingerprint.Progress.RESUME:
+            left = sum(len(chunk.utts) for chunk in todo)
+            logger.info("%s: going on, %d of %d utterances left", job.out, left, len(utts))
+        _write_chunks(job, todo, devices, tuned and tuned[0])
+        _join(job, chunks)
+        fingerprint.finish(job.out)
+        _tidy(job, chunks)
+    logger.info("%s: %d utterances, layers %s", job.out, len(utts), job.layers)
+
+
+def _write_chunks(
+    job: Job, todo: Sequence[Chunk], devices: Sequence[str], tuned: Upstream | None
+) -> None:
+    """Write what is not there yet, and leave no file behind that is not whole."""
+    _check_space(job, todo)
+    try:
+        _sweep(job)
+        with closing(run_chunks(job, todo, devices, tuned)) as done:
+            report(done, todo)
+    except OSError as error:  # of a full disk, Python does not say which
+        error.filename = error.filename or str(job.out)
+        raise
+    finally:
+        _sweep(job)
+
+
+def dump_inputs(utts: Sequence[Utterance], conf: dict, compress: bool) -> dict:
+    """Everything the files depend on. The numbers of processes and of clips per batch do not."""
+    return {
+        **describe(conf),
+        "layers": dump_layers(conf),
+        "format": "16 bit" if compress else "float32",
+        "dump_version": DUMP_VERSION,
+        "utts": len(utts),
+        "ids": fingerprint.ids_hash(u.utt for u in utts),
+        "audio": audio_hash(utts),
+    }
+
+
+def report(done: Iterable[Chunk | None], todo: Sequence[Chunk]) -> None:
+    """Show progress, speed (seconds of audio per second) and time left.
+
+    Args:
+        done: From run_chunks. The clock starts at its first None: loading is no measure of speed.
+        todo: All chunks that will come.
+    """
+    total, count = sum(chunk.sec for chunk in todo), sum(len(chunk.utts) for chunk in todo)
+    terminal = sys.stderr.isatty()
+    utts, sec, begun, logged = 0, 0.0, 0.0, 0.0
+    with tqdm(total=round(total), unit="s audio", disable=not terminal) as bar:
+        for chunk in done:
+            now = time.monotonic()
+            if chunk is None:
+                if not begun:
+                    begun = now
+                    bar.reset()
+                continue
+            utts, sec = utts + len(chunk.utts), sec + chunk.sec
+            bar.update(round(sec) - bar.n)
+            rate = sec / (now - begun)
+            if not terminal and now - max(logged, begun) > LOG_EVERY_SEC and utts < count:
+                line = "%d of %d utterances, %.0f x real time, %.0f s left"
+                logger.info(line, utts, count, rate, (total - sec) / rate)
+                logged = now
+    if utts:
+        logger.info("%d utterances, %.0f s of audio, %.0f x real time", utts, sec, rate)
+
+
+def _check_space(job: Job, todo: Sequence[Chunk]) -> None:
+    frames = sum(chunk.sec for chunk in todo) * SAMPLE_RATE / job.conf["stride"]
+    values = frames * job.conf["hidden_size"] * len(job.layers)
+    needed = values * (2 if job.compress else 4) / 2**30
+    free = shutil.disk_usage(job.out).free / 2**30
+    if needed > free:
+        raise SertlError(
+            f"{job.out} needs {needed:.1f} GiB more, {free:.1f} GiB are free; make room, dump "
+            "fewer layers (--layers), or to another disk (--out)"
+        )
+    logger.info("%s: %d layers, %.2f GiB to write", job.out, len(job.layers), needed)
+
+
+def _sweep(job: Job) -> None:
+    """Delete the unfinished temporary files of a run that was stopped."""
+    for temporary in [*job.out.glob("layer*/.*.tmp*"), *job.out.glob("chunks/.*.tmp*")]:
+        temporary.unlink(missing_ok=True)
+
+
+def _join(job: Job, chunks: Sequence[Chunk]) -> None:
+    """Write feats.scp of each layer and utt2num_frames."""
+    frames: dict[str, int] = {}
+    for chunk in chunks:
+        record = read_record(job, chunk)
+        if record is None:
+            raise SertlError(
+                f"{job.out}: chunk {chunk.number} ({chunk.utts[0].utt} …) has vanished while the "
+                "others were written; run stage 3 again"
+            )
+        frames |= record
+    ids = [u.utt for chunk in chunks for u in chunk.utts]
+    for layer in job.layers:
+        parts = [f"{job.prefix(layer, chunk.number)}.scp" for chunk in chunks]
+        merge_scp(parts, job.out / f"layer{layer}" / "feats.scp", ids)
+    write_table(job.out / "utt2num_frames", {utt: str(n) for utt, n in frames.items()})
+
+
+def _tidy(job: Job, chunks: Sequence[Chunk]) -> None:
+    """Delete what only a resume needs; the arks stay where feats.scp points."""
+    shutil.rmtree(job.out / "chunks", ignore_errors=True)
+    for layer in job.layers:
+        for chunk in chunks:
+            Path(f"{job.prefix(layer, chunk.number)}.scp").unlink(missing_ok=True)

@@ -1,0 +1,243 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""One phase of one run, opened: its data, what its model sees, and what the model is built from."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sertl import fingerprint
+from sertl.data.datadir import DataDir
+from sertl.data.dataset import UttDataset, class_index
+from sertl.data.feats import FeatsStore
+from sertl.data.fields import field_of
+from sertl.data.folds import FoldDir
+from sertl.data.frame_labels import FrameLabels
+from sertl.data.tokenizer import Tokenizer
+from sertl.errors import SertlError, unknown_name
+from sertl.models.base import MODELS, SERModel, Spec
+from sertl.peft.tuning import is_frozen, tune
+from sertl.runs import Run
+from sertl.stages.training_data import dump_of, of_fold, training_data, without_long
+from sertl.upstream.build import build_upstream, describe
+
+
+class Inputs:
+    """What the model sees: dumped features or a live upstream, and the layers chosen.
+
+    Args:
+        conf: The run's configuration (exp/<tag>/config.yaml).
+        phase: One phase of it.
+        run: For the frame pseudo-labels.
+
+    Attributes:
+        encoder: Fingerprint of the encoder; of `feats`, that of the dump.
+        layers: Hidden states that the model reads.
+        store: Dumped features; None for a live upstream.
+        pseudo: Frame pseudo-labels, if the model needs them.
+        other_feats: Data directory of another corpus -> what identifies its dump.
+
+    Raises:
+        SertlError: Layers that were not dumped or do not exist.
+    """
+
+    def __init__(self, conf: dict, phase: dict, run: Run):
+        self.upstream_conf, data = conf["upstream"], phase["data_conf"]
+        self.live = conf["input"] == "wav"
+        self.store, self.other_feats = None, {}
+        if self.live:
+            self.encoder = describe(self.upstream_conf)
+            available = list(range(self.upstream_conf["num_layers"]))
+        else:
+            self.encoder = fingerprint.require_done(conf["dump"], "stage 3 (dump_feats)")
+            available = self.encoder["layers"]
+        self.layers = choose_layers(data["layers"], self.upstream_conf["num_layers"], available)
+        if not self.live:
+            self.store = FeatsStore(conf["dump"], self.layers)
+            self._add_other_feats(Path(conf["dump"]), data["train"])
+        check_time_mask(data, self.live)
+        self.pseudo = None
+        if "pseudo" in MODELS.get(phase["model"]).needs:
+            self.pseudo = FrameLabels(run.phase("pseudo_labels"))
+
+    def _add_other_feats(self, dump: Path, sources: list[str]) -> None:
+        for source in sources:
+            if not of_fold(source):
+                other = dump_of(source, dump)
+                self.store.add(other)
+                made_from = fingerprint.require_done(other, "stage 3 (dump_feats)")
+                self.other_feats[source] = {k: made_from[k] for k in ("ids", "audio")}
+
+    def build_upstream(self, conf: dict) -> torch.nn.Module | None:
+        """The live upstream, with what upstream_conf trains of it; None with dumped features."""
+        if not self.live:
+            if not is_frozen(conf):
+                raise SertlError(
+                    f"upstream_conf.tune: {conf['tune']}, peft: {conf['peft'] or 'none'} needs the "
+                    "audio: --set input=wav"
+                )
+            return None
+        upstream = build_upstream(self.upstream_conf)
+        tune(upstream, conf, self.layers)
+        return upstream
+
+
+@dataclass(frozen=True)
+class OpenPhase:
+    """A phase of a run with all that it reads.
+
+    Attributes:
+        conf: The run's configuration.
+        phase: The phase's.
+        run: Experiment, seed and fold.
+        inputs: What the model sees.
+        train: Training utterances.
+        dev: What chooses the checkpoint; None where the protocol has none.
+        tokenizer: Where the training data have text.
+        spec: What the model is built for.
+    """
+
+    conf: dict
+    phase: dict
+    run: Run
+    inputs: Inputs
+    train: DataDir
+    dev: DataDir | None
+    tokenizer: Tokenizer | None
+    spec: Spec
+
+    def dataset(self, data: DataDir, training: bool = False) -> UttDataset:
+        """The utterances of a data directory as this phase reads them; cropped in training."""
+        conf = self.phase["data_conf"]
+        return UttDataset(
+            data,
+            self.spec.all_classes,
+            feats=self.inputs.store,
+            normalise=conf["normalise"],
+            crop_sec=conf["crop_sec"] if training else 0.0,
+            seed=self.run.seed if training else 0,
+            cache_gib=conf["cache_gib"],
+            hidden_size=self.spec.hidden_size,
+            tokenizer=self.tokenizer,
+            pseudo=self.inputs.pseudo,
+        )
+
+    def build(self) -> SERModel:
+        """The model with its random weights, on the encoder if that is live."""
+        upstream = self.inputs.build_upstream(self.phase["upstream_conf"])
+        name, conf = self.phase["model"], self.phase["model_conf"]
+        return MODELS.build(name, self.spec, upstream, conf=conf)
+
+
+def open_phase(conf: dict, phase: dict, run: Run) -> OpenPhase:
+    """Open a phase of a run.
+
+    Raises:
+        SertlError: Data, features or labels that are not there, or do not fit the phase.
+    """
+    fold = FoldDir(Path(conf["data"]), run.fold)
+    train, dev = phase_data(conf, phase, fold), dev_data(phase, fold)
+    inputs = Inputs(conf, phase, run)
+    if inputs.pseudo is not None:
+        clustered = training_data(["fold"], fold, False, conf["transductive"])
+        inputs.pseudo.check_clustered(clustered.utts)
+    tokenizer = fold.tokenizer() if any(u.text for u in train.utts.values()) else None
+    spec = spec_of(phase, inputs, train, tokenizer)
+    return OpenPhase(conf, phase, run, inputs, train, dev, tokenizer, spec)
+
+
+def phase_data(conf: dict, phase: dict, fold: FoldDir) -> DataDir:
+    """What the phase trains on."""
+    labelled = bool({*MODELS.get(phase["model"]).needs} - {"pseudo"})
+    data = phase["data_conf"]
+    found = training_data(data["train"], fold, labelled, conf["transductive"], data["share"])
+    return without_long(found, data["max_sec"])
+
+
+def dev_data(phase: dict, fold: FoldDir) -> DataDir | None:
+    """The part of the fold that chooses the checkpoint; None where the protocol has none.
+
+    Raises:
+        SertlError: For another part than dev and source_dev.
+    """
+    name = phase["data_conf"]["dev"]
+    if name not in ("dev", "source_dev"):
+        raise unknown_name("data_conf.dev", name, ["dev", "source_dev"])
+    return fold.part(name) if fold.has(name) else None
+
+
+def spec_of(phase: dict, inputs: Inputs, data: DataDir, tokenizer: Tokenizer | None) -> Spec:
+    """What a phase's model is built for, from its training data."""
+    conf, utts = phase["data_conf"], data.utts.values()
+    needs = [n for n in MODELS.get(phase["model"]).needs if n != "pseudo"]
+    named = [n for n in needs if n != "emo" and field_of(n).kind == "class"]
+    counted = class_index(utts, "emo", data.labels)
+    return Spec(
+        labels=data.labels,
+        hidden_size=inputs.upstream_conf["hidden_size"],
+        layers=inputs.layers,
+        normalise=conf["normalise"],
+        class_weights=class_weights(conf["class_weights"], counted, len(data.labels)),
+        vad_range=data.vad_range,
+        vocab_size=tokenizer.size if tokenizer else 0,
+        time_mask=conf["time_mask"],
+        time_mask_span=conf["time_mask_span"],
+        clusters=tuple(s.clusters for s in inputs.pseudo.sets) if inputs.pseudo else (),
+        classes={name: classes_of(name, data) for name in named},
+    )
+
+
+def classes_of(name: str, data: DataDir) -> tuple[str, ...]:
+    """The classes of a field that occur in training data: in the order of the table, or sorted."""
+    found = {u.value(name) for u in data.utts.values()} - {None}
+    known = field_of(name).values
+    return tuple(value for value in known if value in found) if known else tuple(sorted(found))
+
+
+def choose_layers(
+    choice: object, num_layers: int, available: list[int], key: str = "data_conf.layers"
+) -> list[int]:
+    """Resolve a choice of layers: all (that are available), last, or a list of indices.
+
+    Raises:
+        SertlError: Naming the key, if it is none of these, or a layer is not available.
+    """
+    if choice == "all":
+        return list(available)
+    layers = [num_layers - 1] if choice == "last" else choice
+    if isinstance(layers, int):
+        layers = [layers]
+    if not isinstance(layers, list) or not all(isinstance(n, int) for n in layers) or not layers:
+        raise SertlError(f"{key} must be all, last or a list of numbers, got {choice!r}")
+    missing = [n for n in layers if n not in available]
+    if missing:
+        raise SertlError(f"{key}: {missing} not among the available {available}")
+    return layers
+
+
+def check_time_mask(data: dict, live: bool) -> None:
+    """Refuse a mask that cannot be drawn, or that dumped features would not see.
+
+    Raises:
+        SertlError: Naming the key.
+    """
+    share, span = data["time_mask"], data["time_mask_span"]
+    if not 0.0 <= share <= 1.0 or span < 1:
+        raise SertlError(
+            f"data_conf.time_mask is {share}, time_mask_span {span}: expected a share of the "
+            "frames, 0 to 1, and at least one frame"
+        )
+    if share and not live:
+        raise SertlError("data_conf.time_mask masks what enters the encoder: --set input=wav")
+
+
+def class_weights(kind: str, classes: list[int], num_classes: int) -> list[float] | None:
+    """Weights of the emotion loss: None, or N / (C n_c), the mean over utterances being 1."""
+    if kind == "none":
+        return None
+    if kind != "inverse":
+        raise unknown_name("class_weights", kind, ["none", "inverse"])
+    counts = Counter(c for c in classes if c >= 0)
+    total = sum(counts.values())
+    return [total / (num_classes * counts[c]) if counts[c] else 0.0 for c in range(num_classes)]

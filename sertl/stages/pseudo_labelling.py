@@ -1,0 +1,282 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Stage 5 of one run: the teacher's hidden states, clusters of them, frame labels.
+
+    teacher_feats/   hidden states of train and dev (transductive: of test too), 16 bits a value
+    pseudo_labels/   codebooks and labels, see cluster/label_sets.py
+
+Nothing reads teacher_feats after this stage; it may be deleted to save space.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sertl import fingerprint, provenance
+from sertl.atomic import write_json
+from sertl.cluster.codebook import Codebook
+from sertl.cluster.label_sets import (
+    check_settings,
+    choose_sets,
+    codebook_facts,
+    count_frames,
+    make_labels,
+)
+from sertl.cluster.quality import OF_UTTERANCE, measure, says_something
+from sertl.data.ark import read_array
+from sertl.data.audio import SAMPLE_RATE, audio_hash
+from sertl.data.datadir import DataDir, Utterance
+from sertl.data.folds import FoldDir
+from sertl.data.frame_labels import LabelSet, specs_of_labels
+from sertl.errors import SertlError
+from sertl.runs import Run
+from sertl.seed import derive_seed
+from sertl.stages.cluster_diagnostics import FILE, examples, timelines
+from sertl.stages.dump import dump_feats
+from sertl.stages.phase import choose_layers
+from sertl.train import distributed
+from sertl.train.trained import BEST, load_model
+from sertl.upstream.build import build_upstream, describe
+from sertl.upstream.encoder import Upstream
+
+logger = logging.getLogger(__name__)
+
+PHASE = "pseudo_labels"
+UPSTREAM = "the upstream itself"  # in the fingerprint, where the method has no teacher
+
+
+@dataclass(frozen=True)
+class Speech:
+    """The utterances of a fold that stage 5 reads.
+
+    Attributes:
+        parts: train, and dev if there is one.
+        learned_on: Whose frames are clustered.
+        labelled: Those and dev.
+    """
+
+    parts: dict[str, DataDir]
+    learned_on: dict[str, Utterance]
+    labelled: dict[str, Utterance]
+
+
+def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool) -> None:
+    """Make the frame labels of a fold and seed, unless they are there.
+
+    Raises:
+        SertlError: The method has none; an unfinished teacher; layers that do not exist; other
+            settings that cannot be; too little speech for any number of clusters.
+    """
+    begun = time.monotonic()
+    fold, wanted = FoldDir(Path(conf["data"]), run.fold), read_settings(conf)
+    speech = read_speech(fold, conf["transductive"])
+    check_settings(wanted, speech.learned_on)
+    made_from, out = inputs_of(conf, run, fold, wanted, speech), run.phase(PHASE)
+    if not redo and fingerprint.progress(out, made_from) is fingerprint.Progress.DONE:
+        logger.info("%s: labels are there already", out)
+        return
+    device, feats = distributed.init(use_gpu), run.phase("teacher_feats")
+    dump_feats(
+        DataDir(fold.path, speech.labelled, [], None),
+        {**conf["upstream"], "layers": sorted(wanted["layers"])},
+        feats,
+        ngpu=int(use_gpu),
+        redo=redo,
+        tuned=(encoder(conf, run), made_from["teacher"]),
+    )
+    num_frames = count_frames(feats)
+    total = sum(num_frames[utt] for utt in speech.learned_on)
+    sets = choose_sets(wanted["layers"], wanted["clusters"], total, wanted["min_frames"])
+    fingerprint.begin(out, made_from, redo)
+    seed = derive_seed(run.seed, PHASE, run.fold)
+    codebooks = make_labels(
+        wanted, sets, feats, speech.learned_on, speech.labelled, out, seed, device
+    )
+    qualities = write_diagnostics(out, codebooks, speech.parts, conf["upstream"]["stride"])
+    write_record(conf, out, wanted, made_from, codebooks, qualities, begun)
+    fingerprint.finish(out)
+    logger.info("%s: %d label sets, %d utts", out, len(codebooks), len(speech.labelled))
+
+
+def read_settings(conf: dict) -> dict:
+    """The method's pseudo_labels, with layers as a list.
+
+    Raises:
+        SertlError: None; layers that do not exist; clusters per gender of held-out speech.
+    """
+    if "pseudo_labels" not in conf:
+        raise SertlError(f"method {conf['method']} has no pseudo_labels; stage 5 is not for it")
+    wanted, number = {**conf["pseudo_labels"]}, conf["upstream"]["num_layers"]
+    wanted["layers"] = choose_layers(
+        wanted["layers"], number, list(range(number)), "pseudo_labels.layers"
+    )
+    if wanted["per_gender"] and conf["transductive"]:
+        raise SertlError(
+            "pseudo_labels.per_gender: transductive=true brings in audio without labels, and the "
+            "gender of a held-out speaker is one; drop one of the two"
+        )
+    return wanted
+
+
+def read_speech(fold: FoldDir, transductive: bool) -> Speech:
+    """What is clustered and labelled in a fold."""
+    parts = {
+        name: fold.part(name) for name in ("train", "dev") if name == "train" or fold.has(name)
+    }
+    learned_on = dict(parts["train"].utts)
+    if transductive:
+        learned_on |= {utt: u for part in fold.held_out() for utt, u in part.utts.items()}
+    labelled = {**learned_on, **{u: utt for d in parts.values() for u, utt in d.utts.items()}}
+    return Speech(parts, learned_on, labelled)
+
+
+def inputs_of(conf: dict, run: Run, fold: FoldDir, wanted: dict, speech: Speech) -> dict:
+    """Everything that the labels depend on."""
+    labelled = speech.labelled.values()
+    return {
+        PHASE: wanted,
+        "upstream": describe(conf["upstream"]),
+        "teacher": teacher_hash(conf, run),
+        "fold": fold.protocol()["fold_hash"],
+        "clustered": fingerprint.ids_hash(speech.learned_on),
+        "labelled": fingerprint.ids_hash(f"{u.utt} {u.gender}" for u in labelled),
+        "audio": audio_hash(labelled),
+        "seed": run.seed,
+    }
+
+
+def teacher_hash(conf: dict, run: Run) -> str:
+    """Hash of the teacher's checkpoint, or that there is no teacher.
+
+    Raises:
+        SertlError: If the teacher is not trained.
+    """
+    if "teacher" not in conf:
+        return UPSTREAM
+    folder = run.phase(conf["teacher"]["name"])
+    fingerprint.require_done(folder, "stage 4 (train --phase teacher)")
+    return fingerprint.file_hash(folder / BEST)
+
+
+def encoder(conf: dict, run: Run) -> Upstream:
+    """The teacher's encoder with its trained weights, or the upstream itself, frozen."""
+    if "teacher" not in conf or conf["input"] != "wav":
+        return build_upstream(conf["upstream"])
+    return load_model(run.phase(conf["teacher"]["name"])).model.upstream
+
+
+def write_diagnostics(
+    out: Path, codebooks: Mapping[LabelSet, Codebook], parts: dict[str, DataDir], stride: int
+) -> dict[str, dict[str, dict]]:
+    """Write diagnostics.json; return quality by label set and part.
+
+    Args:
+        out: The run's pseudo_labels, with the labels.
+        codebooks: By label set.
+        parts: train, and dev if there is one.
+        stride: Samples per frame.
+    """
+    shown = examples(parts.get("dev", parts["train"]))
+    qualities, labels_shown = {}, {}
+    for label_set in codebooks:
+        scp = specs_of_labels(out / label_set.name)
+        labels = {
+            utt: read_array(scp[utt], utt) for data in parts.values() for utt in data.utts
+        }  # (T,) int32 each: 4 bytes a frame
+        qualities[label_set.name] = {name: measure(data, labels) for name, data in parts.items()}
+        labels_shown[label_set.name] = {u.utt: labels[u.utt] for u in shown}
+    entries = [quality_table(qualities, codebooks), quality_lines(qualities, list(codebooks))]
+    if shown:
+        entries.append(timelines(list(codebooks), shown, labels_shown, stride / SAMPLE_RATE))
+    write_json(out / FILE, entries)
+    return qualities
+
+
+def quality_table(
+    qualities: Mapping[str, dict[str, dict]], codebooks: Mapping[LabelSet, Codebook]
+) -> dict:
+    """A row for each label set and data set."""
+    found = [m for of_set in qualities.values() for m in of_set.values()]
+    names = [name for name in OF_UTTERANCE if any(name in m for m in found)]
+    header = ["labels", "frames of", "dead", "inertia", "perplexity"]
+    header += [f"{name} {what}" for name in names for what in ("NMI", "purity", "chance")]
+    infos, rows = {s.name: book.info for s, book in codebooks.items()}, []
+    for label_set, of_set in qualities.items():
+        for part, m in of_set.items():
+            row = [label_set, part, infos[label_set]["dead"], infos[label_set]["inertia"]]
+            row.append(m["perplexity"])
+            for name in names:
+                told = says_something(m, name)
+                row += [m[name][key] if told else None for key in ("nmi", "purity", "chance")]
+            rows.append(row)
+    return {
+        "kind": "table",
+        "title": "Pseudo-labels",
+        "text": "Frame pseudo-labels against what is known of the utterances. NMI: normalised "
+        "mutual information; purity: share of frames in the majority of their cluster; chance: "
+        "purity without clusters. Purity rises with the number of clusters, NMI need not. Dead "
+        "clusters and inertia per frame are of the frames that were clustered. A dash: all have "
+        "the same.",
+        "header": header,
+        "rows": rows,
+    }
+
+
+def quality_lines(qualities: Mapping[str, dict[str, dict]], sets: list[LabelSet]) -> dict:
+    """NMI with emotion, gender and speaker by layer, a line for each number of clusters.
+
+    Of the dev set, or of the training set where there is no other or dev utterances do not differ.
+    """
+    one, panels = qualities[sets[0].name], []
+    for name in OF_UTTERANCE:
+        told = [part for part in ("dev", "train") if says_something(one.get(part, {}), name)]
+        if not told:
+            continue
+        lines = {}
+        for clusters in sorted({s.clusters for s in sets}):
+            own = sorted((s for s in sets if s.clusters == clusters), key=lambda s: s.layer)
+            values = [[s.layer, qualities[s.name][told[0]][name]["nmi"]] for s in own]
+            lines[f"K = {clusters}"] = values
+        panels.append({"title": f"With {name}, {told[0]}", "lines": lines})
+    return {
+        "kind": "lines",
+        "title": "Quality of the labels",
+        "axes": ["layer", "normalised mutual information"],
+        "panels": panels,
+    }
+
+
+def write_record(
+    conf: dict,
+    out: Path,
+    wanted: dict,
+    made_from: dict,
+    codebooks: dict[LabelSet, Codebook],
+    qualities: dict,
+    begun: float,
+) -> None:
+    """Write run.json."""
+    clustered = next(iter(codebooks.values())).info["ids"]
+    write_json(
+        out / "run.json",
+        {
+            "phase": PHASE,
+            "method": conf["method"],
+            "input": "wav",
+            "upstream": made_from["upstream"],
+            "layers": wanted["layers"],
+            "label_sets": [asdict(s) for s in codebooks],
+            "stride": conf["upstream"]["stride"],
+            "per_gender": wanted["per_gender"],
+            "seen_ids": {"clustering": {"n": clustered["n"], "hash": made_from["clustered"]}},
+            "transductive": conf["transductive"],
+            "codebooks": codebook_facts(codebooks),
+            "quality": qualities,
+            "config_hash": fingerprint.text_hash(str(wanted)),
+            "commit": provenance.commit(),
+            "environment": provenance.environment(),
+            "seconds": round(time.monotonic() - begun, 1),
+            "peak_rss_gib": provenance.peak_rss_gib(),
+        },
+    )

@@ -1,0 +1,199 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Stages 4 and 6: train one phase of one run."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from sertl import fingerprint, provenance
+from sertl.atomic import write_json
+from sertl.data.audio import audio_hash
+from sertl.data.datadir import DataDir, Utterance
+from sertl.data.fields import field_of
+from sertl.data.folds import FoldDir
+from sertl.data.frame_labels import FrameLabels
+from sertl.models.base import MODELS, SERModel
+from sertl.peft.tuning import trained_by_group, trained_line
+from sertl.runs import Run
+from sertl.seed import derive_seed, seed_everything
+from sertl.stages.cluster_diagnostics import write_diagnostics
+from sertl.stages.phase import OpenPhase, open_phase
+from sertl.stages.start import start_model, start_of
+from sertl.stages.training_data import save_ids
+from sertl.train import checkpoint, distributed
+from sertl.train.loop import State, Trainer
+from sertl.train.trained import BEST, to_rebuild
+
+logger = logging.getLogger(__name__)
+
+
+def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) -> None:
+    """Train a phase unless it is done already; write best.pt and run.json to its folder."""
+    opened = open_phase(conf, phase, run)
+    fold, out = FoldDir(Path(conf["data"]), run.fold), run.phase(phase["name"])
+    protocol = fold.protocol()
+    select = protocol["select"] if phase["select"] == "auto" else phase["select"]
+    start = start_of(phase, run, fold, opened.inputs.encoder, conf["transductive"])
+    device = distributed.init(use_gpu)
+    if claim(out, inputs_of(opened, fold, protocol, start), redo) is fingerprint.Progress.DONE:
+        logger.info("%s: already trained", out)
+        return
+    model = build_model(opened, start, device)
+    rank, _ = distributed.rank_and_world()
+    if rank == 0:
+        save_ids(out, opened.train, start)
+    trainer = Trainer(
+        model,
+        phase,
+        opened.dataset(opened.train, training=True),
+        opened.dataset(opened.dev) if opened.dev else None,
+        out,
+        run.seed,
+        select,
+        device,
+        to_rebuild(conf, phase, opened.spec, opened.inputs.encoder, opened.tokenizer),
+    )
+    state = trainer.run()
+    if rank == 0:
+        write_record(opened, trainer, state, select, out)
+        fingerprint.finish(out)
+    distributed.barrier()
+
+
+def inputs_of(opened: OpenPhase, fold: FoldDir, protocol: dict, start: Path | None) -> dict:
+    """Everything that the result of a phase depends on, for its fingerprint."""
+    phase, inputs, sets = opened.phase, opened.inputs, [d for d in (opened.train, opened.dev) if d]
+    utts = [u for data in sets for u in data.utts.values()]
+    needs = MODELS.get(phase["model"]).needs
+    made_from = {
+        "phase": phase,
+        "input": opened.conf["input"],
+        "upstream": inputs.encoder,
+        "fold": protocol["fold_hash"],
+        "labels": fingerprint.ids_hash(" ".join([u.utt, *label_words(u, needs)]) for u in utts),
+        "classes": [opened.train.labels, opened.train.vad_range],
+        "seed": opened.run.seed,
+        "init": None if start is None else fingerprint.file_hash(start / BEST),
+    }
+    if inputs.live:
+        made_from["audio"] = audio_hash(utts)
+        made_from["dropout"] = opened.conf["upstream"]["dropout"]
+    if inputs.other_feats:
+        made_from["other_feats"] = inputs.other_feats
+    if inputs.pseudo is not None:
+        made_from["pseudo_labels"] = inputs.pseudo.inputs
+    if "text" in needs:
+        made_from["tokenizer"] = fold.tokenizer_hash()
+    return made_from
+
+
+def label_words(utt: Utterance, needs: tuple[str, ...]) -> list[str]:
+    """The labels of an utterance that a model reads; that of emotion always."""
+    names = ["emo", *(n for n in needs if n not in ("emo", "pseudo"))]
+    return [str(utt.value(field_of(name).name)) for name in names]
+
+
+def claim(out: Path, made_from: dict, redo: bool) -> fingerprint.Progress:
+    """Begin work in out, by the first process; every process learns how far it came before."""
+    rank, _ = distributed.rank_and_world()
+    found = fingerprint.begin(out, made_from, redo) if rank == 0 else None
+    return distributed.gather(found)[0]
+
+
+def build_model(opened: OpenPhase, start: Path | None, device: torch.device) -> SERModel:
+    """The phase's model with the weights that it starts from, the same in every process."""
+    run, phase = opened.run, opened.phase
+    rank, _ = distributed.rank_and_world()
+    seed_everything(derive_seed(run.seed, phase["name"], run.fold))
+    model = opened.build()
+    start_model(model, opened.conf, phase, start)
+    model.to(device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    # The same weights everywhere, other dropout. Building S3PRL's encoders seeds GPUs with 0.
+    if rank > 0 or device.type == "cuda":
+        seed_everything(derive_seed(run.seed, phase["name"], run.fold, "rank", rank))
+    counts = (len(opened.train.utts), opened.inputs.layers, count_parameters(model))
+    logger.info("%s: %d utts, layers %s, parameters %s", run.phase(phase["name"]), *counts)
+    logger.info("trained: %s", trained_line(model))
+    return model
+
+
+def write_record(opened: OpenPhase, trainer: Trainer, state: State, select: str, out: Path) -> None:
+    """Write run.json, with the facts of the selected model, and its diagnostics."""
+    model, phase, device = trainer.model, opened.phase, trainer.device
+    checkpoint.load_trained(model, checkpoint.load(out / BEST)["model"], str(out / BEST))
+    cost, found = costs(trainer, state, device), {}
+    logger.info("%s: %s", out, cost_line(cost))
+    if model.num_clusters:
+        found["clusters"] = write_diagnostics(out, model, opened, device)
+    write_json(
+        out / "run.json",
+        {
+            "phase": phase["name"],
+            "method": opened.conf["method"],
+            "input": opened.conf["input"],
+            "upstream": opened.inputs.encoder,
+            "layers": opened.inputs.layers,
+            "selected": {"epoch": state.best_epoch, "metric": select, "value": state.best},
+            "params": count_parameters(model),
+            "trained_by_group": trained_by_group(model),
+            "seen_ids": seen_ids(opened.train, opened.dev, opened.inputs.pseudo),
+            "transductive": opened.conf["transductive"],
+            "class_weights": phase["data_conf"]["class_weights"],
+            "crop_sec": phase["data_conf"]["crop_sec"],
+            "config_hash": fingerprint.text_hash(str(phase)),
+            "commit": provenance.commit(),
+            "environment": provenance.environment(),
+            **cost,
+            "checkpoint_mib": round((out / BEST).stat().st_size / 2**20, 3),
+            **model.facts(),
+            **found,
+        },
+    )
+
+
+def count_parameters(model: torch.nn.Module) -> dict[str, int]:
+    """Numbers of trained and frozen parameters."""
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in model.parameters())
+    return {"trained": trained, "frozen": total - trained, "total": total}
+
+
+def seen_ids(
+    train: DataDir, dev: DataDir | None, pseudo: FrameLabels | None = None
+) -> dict[str, dict]:
+    """Number and hash of the ids that training, model selection and clustering saw."""
+    parts = {"train": train, "dev": dev}
+    seen = {
+        name: {"n": len(data.utts), "hash": fingerprint.ids_hash(data.utts)}
+        for name, data in parts.items()
+        if data is not None
+    }
+    return seen if pseudo is None else {**seen, "clustering": pseudo.clustered}
+
+
+def costs(trainer: Trainer, state: State, device: torch.device) -> dict[str, float]:
+    """Time per epoch and per update, and peak memory, of the process that wrote them."""
+    seconds = trainer.record.seconds("train")
+    found = {
+        "epochs": state.epoch - 1,
+        "updates": state.update,
+        "seconds_per_update": round(sum(seconds) / max(1, state.update), 4),
+        "seconds_per_epoch": round(sum(seconds) / max(1, len(seconds)), 3),
+        "peak_rss_gib": provenance.peak_rss_gib(),
+    }
+    if device.type == "cuda":
+        found["peak_gpu_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 3)
+    return found
+
+
+def cost_line(found: dict[str, float]) -> str:
+    """What costs() found, for the log."""
+    line = (
+        f"{found['epochs']} epochs, {found['updates']} updates of "
+        f"{found['seconds_per_update']:.3f} s, peak memory {found['peak_rss_gib']:.2f} GiB"
+    )
+    gpu = found.get("peak_gpu_gib")
+    return line if gpu is None else f"{line}, of the GPU {gpu:.2f} GiB"

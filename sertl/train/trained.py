@@ -1,0 +1,112 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""A trained model that opens by itself: what best.pt holds, and the model made of it.
+
+Beside the weights, best.pt carries all that they were made for: labels, sizes, layers, tokenizer,
+the resolved phase and upstream, and the hash of the encoder. Nothing else is needed but, for a
+model that reads audio, the encoder's own checkpoint. Tensors, numbers and strings only; no pickle.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sertl.data.tokenizer import Tokenizer, pack_tokenizer, unpack_tokenizer
+from sertl.errors import SertlError
+from sertl.fingerprint import differences
+from sertl.models.base import MODELS, SERModel, Spec
+from sertl.peft.inject import fold_lora
+from sertl.peft.tuning import tune
+from sertl.train import checkpoint
+from sertl.upstream.build import build_upstream, describe
+
+BEST = "best.pt"
+FORMAT = 1
+KEYS = ("model", "spec", "phase", "input", "upstream", "encoder", "tokenizer")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A phase's result.
+
+    Attributes:
+        model: In evaluation mode, on the CPU; LoRA is folded into the weights it updates.
+        phase: Its resolved configuration.
+        input: feats or wav.
+        upstream: Resolved configuration of the encoder.
+        encoder: Fingerprint of the encoder; of `feats`, that of the dump it was trained on.
+        tokenizer: If it has transcripts.
+    """
+
+    model: SERModel
+    phase: dict
+    input: str
+    upstream: dict
+    encoder: dict
+    tokenizer: Tokenizer | None
+
+    @property
+    def spec(self) -> Spec:
+        """What the model was built for."""
+        return self.model.spec
+
+
+def to_rebuild(
+    conf: dict, phase: dict, spec: Spec, encoder: dict, tokenizer: Tokenizer | None
+) -> dict:
+    """What a checkpoint carries beside the weights.
+
+    Args:
+        conf: The run's configuration.
+        phase: The phase's.
+        spec: What the model is built for.
+        encoder: Fingerprint of the encoder.
+        tokenizer: Of the fold, if there is text.
+    """
+    return {
+        "format": FORMAT,
+        "spec": {**asdict(spec), "classes": {k: list(v) for k, v in spec.classes.items()}},
+        "phase": phase,
+        "input": conf["input"],
+        "upstream": conf["upstream"],
+        "encoder": encoder,
+        "tokenizer": None if tokenizer is None else pack_tokenizer(tokenizer),
+    }
+
+
+def load_model(folder: str | Path, ckpt: str | None = None) -> Trained:
+    """Open what a phase has trained.
+
+    Args:
+        folder: exp/<tag>/seed<s>/fold<k>/<phase>.
+        ckpt: Where the encoder's checkpoint lies now, if not where training found it.
+
+    Raises:
+        SertlError: No, a damaged or an older checkpoint; an encoder that is not the one it was
+            trained with, naming the differences.
+    """
+    path = Path(folder) / BEST
+    saved = checkpoint.load(path)
+    missing = [key for key in KEYS if key not in saved]
+    if missing or saved.get("format") != FORMAT:
+        raise SertlError(
+            f"{path} does not say how its model is built (it lacks "
+            f"{', '.join(missing) or 'nothing'}, format {saved.get('format')}): it was made by "
+            "another version; train the phase anew (--redo)"
+        )
+    spec = Spec(**saved["spec"])
+    phase, upstream, conf = saved["phase"], None, saved["upstream"]
+    if ckpt is not None:
+        conf = {**conf, "ckpt": ckpt}
+    if saved["input"] == "wav":
+        lines = differences(saved["encoder"], describe(conf))
+        if lines:
+            raise SertlError(f"{path} was trained on another encoder: " + "; ".join(lines))
+        upstream = build_upstream(conf)
+        tune(upstream, phase["upstream_conf"], spec.layers, check=False)
+    model = MODELS.build(phase["model"], spec, upstream, conf=phase["model_conf"])
+    checkpoint.load_trained(model, saved["model"], str(path))
+    if upstream is not None:
+        fold_lora(upstream)
+        upstream.freeze()
+    packed = saved["tokenizer"]
+    tokenizer = None if packed is None else unpack_tokenizer(packed)
+    return Trained(model.eval(), phase, saved["input"], conf, saved["encoder"], tokenizer)

@@ -1,0 +1,39 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""What the tests of upstreams share beside fixtures."""
+
+from pathlib import Path
+
+from sertl.upstream.s3prl import build_s3prl
+from sertl.upstream.whisper import build_whisper
+
+CONF_DIR = Path(__file__).resolve().parents[1] / "conf" / "upstream"
+
+# 300 and 700: shorter than the 800 samples that S3PRL pads to. 1121: three convolution frames and
+# an odd number of mel frames. 16001: two frames more by the frame rule than the convolutions give.
+# Two clips are equally long.
+LENGTHS = [16000, 24123, 300, 16001, 700, 1121, 16000]
+
+
+def relative(a, b):
+    """Relative error of a against b."""
+    return float((a - b).norm() / b.norm())
+
+
+# A tiny checkpoint (upstream/tiny.py) of each family -> its S3PRL entry; None for Whisper
+NAMES = {
+    "hubert_base.pt": "hubert_local",
+    "hubert_large.pt": "hubert_local",
+    "wav2vec2_large.pt": "wav2vec2_local",
+    "data2vec_large.pt": "data2vec_local",
+    "wavlm_base.pt": "wavlm_local",
+    "hf_hubert_base": "hf_hubert_custom",
+    "hf_wav2vec2_large": "hf_wav2vec2_custom",
+    "whisper": None,
+}
+
+
+def build(tiny, file, **options):
+    """The upstream of a file in NAMES."""
+    if NAMES[file] is None:
+        return build_whisper(tiny / file, **options)
+    return build_s3prl(NAMES[file], tiny / file, {}, **options)
