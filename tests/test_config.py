@@ -111,6 +111,22 @@ def test_a_variants_mistakes_name_its_file(tmp_path):
             load_method(tmp_path, "two")
 
 
+@pytest.mark.parametrize(
+    ("method", "setting", "message"),
+    [
+        ("two_stage", "phase2.upstream_conf.parts.lora.rank=4", "it is now peft"),
+        ("two_stage", "stage2.optim_conf.lr=1", "it is now phase2"),
+        ("probe", "init_map.wap=teacher", "it is now init.map"),
+        ("probe", "init_parts=[upstream]", "it is now init.only"),
+        ("probe", "freeze=[wap]", "it is now init.freeze"),
+        ("probe", "init=exp/other", "write init.from=exp/other"),
+    ],
+)
+def test_an_old_key_names_the_new_one(method, setting, message):
+    with pytest.raises(SertlError, match=message):
+        load_method(CONF, method, parse_overrides([setting]))
+
+
 def test_override_without_equals_sign():
     with pytest.raises(SertlError, match="takes key=value, got 'lr'"):
         parse_overrides(["lr"])

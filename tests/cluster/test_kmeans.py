@@ -7,7 +7,7 @@ import torch
 from arks import clouds, write_feats
 from sklearn.cluster import KMeans, kmeans_plusplus
 
-from sertl.cluster import kmeans
+from sertl.cluster import kmeans, learning
 from sertl.cluster.frames import Frames
 from sertl.cluster.kmeans import learn, plus_plus
 from sertl.cluster.learning import learn_codebook
@@ -154,3 +154,48 @@ def test_what_cannot_be_clustered(tmp_path, frames):
     odd = write_feats(tmp_path / "odd", {"a": np.ones((2, 3)), "b": np.ones((2, 4))})
     with pytest.raises(SertlError, match=r"b has shape \(2, 4\)"):
         Frames(odd, ["a", "b"])
+
+
+def test_genders_have_seeds_of_their_own(frames, monkeypatch):
+    """Else the same frames would be drawn first in both halves."""
+    seeds = []
+
+    def spy(group, clusters, seed, **options):
+        seeds.append(seed)
+        return learn(group, clusters, seed, **options)
+
+    monkeypatch.setattr(learning, "learn", spy)
+    learn_codebook(frames, 6, 0, {utt: "fm"[utt[1] in "13"] for utt in frames.utts}, restarts=1)
+    assert len({*seeds}) == 2
+    learn_codebook(frames, 6, 1, {utt: "fm"[utt[1] in "13"] for utt in frames.utts}, restarts=1)
+    assert len({*seeds}) == 4
+
+
+def test_no_centroid_is_moved_to_a_random_frame(tmp_path):
+    """A group of 3 frames among 6,000 keeps its centroid; reassignment would take it away."""
+    rng = np.random.default_rng(0)
+    many = rng.normal(size=(6000, 2)).astype(np.float32)
+    few = np.array([[60.0, 0.0], [60.5, 0.0], [60.0, 0.5]], np.float32)
+    feats = {"a": many[:3000], "b": np.concatenate([many[3000:], few])}
+    both = Frames(write_feats(tmp_path / "feats", feats), list(feats))
+    chosen = []
+    plain = kmeans.MiniBatchKMeans
+
+    def spy(*args, **kwargs):
+        chosen.append(kwargs["reassignment_ratio"])
+        return plain(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kmeans, "MiniBatchKMeans", spy)
+        centroids, _ = learn(both, 2, seed=0, batch_frames=500)
+    assert chosen == [0.0]
+    assert np.abs(centroids - few.mean(axis=0)).sum(axis=1).min() < 1.0
+
+
+def test_the_sample_that_judges_is_not_the_one_that_starts(frames):
+    start, judge = kmeans.samples(frames, 2, 300, np.random.default_rng(0))
+    assert abs(len(start) - len(judge)) <= 1
+    own, others = {row.tobytes() for row in start}, {row.tobytes() for row in judge}
+    assert not own & others
+    few, same = kmeans.samples(frames, 10**6, 10**6, np.random.default_rng(0))
+    assert len(few) == frames.total and few is same

@@ -198,3 +198,22 @@ def test_every_key_of_pseudo_labels_yaml_is_read_somewhere():
     sources = "\n".join(p.read_text() for p in (ROOT / "sertl").rglob("*.py"))
     unread = [k for k in load_yaml(ROOT / "conf/pseudo_labels.yaml") if f'["{k}"]' not in sources]
     assert unread == []
+
+
+def test_each_set_has_a_seed_of_its_own(fold, tmp_path, monkeypatch):
+    """By its name, so that leaving a set out changes no other."""
+    feats, utts, parts = fold
+    seeds = {}
+    plain = label_sets.learn_codebook
+
+    def spy(frames, clusters, seed, *args, **kwargs):
+        seeds.setdefault(seed, []).append(clusters)
+        return plain(frames, clusters, seed, *args, **kwargs)
+
+    monkeypatch.setattr(label_sets, "learn_codebook", spy)
+    label(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
+    assert len(seeds) == 4 and all(len(found) == 1 for found in seeds.values())
+    before = {*seeds}
+    alone = {**CONF, "layers": [3], "clusters": [6]}
+    label(alone, feats, parts["train"].utts, utts, tmp_path / "alone", seed=3)
+    assert {*seeds} == before

@@ -14,6 +14,7 @@ from sertl.config import load_method
 from sertl.data.dataset import Batch
 from sertl.errors import SertlError
 from sertl.models.base import MODELS, Spec
+from sertl.nn.losses import CLASS_LOSSES, ClassLoss
 from sertl.train.checkpoint import load_trained, trained_state
 from sertl.upstream.padding import replace_frames
 
@@ -121,10 +122,12 @@ def test_finite_loss_and_gradients_where_they_belong(kind, phase):
 def test_padding_changes_nothing(kind, phase):
     model = build(kind, phase).eval()
     with torch.no_grad():
-        plain = model.predict(make_batch(model, kind))
-        noisy = model.predict(make_batch(model, kind, extra=6, noise=100.0))
+        plain_loss, _, plain = model.evaluate(make_batch(model, kind))
+        noisy_loss, _, noisy = model.evaluate(make_batch(model, kind, extra=6, noise=100.0))
+    assert plain.keys() == noisy.keys()
     for name in plain:
         torch.testing.assert_close(noisy[name], plain[name], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(noisy_loss, plain_loss, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "phase"), phases())
@@ -144,8 +147,40 @@ def test_save_and_load_give_equal_outputs(kind, phase):
     load_trained(other, trained_state(model), "test")
     batch = make_batch(model, kind)
     with torch.no_grad():
-        first, second = model.predict(batch), other.predict(batch)
-    assert all(torch.equal(first[k], second[k]) for k in first)
+        first, second = model.evaluate(batch), other.evaluate(batch)
+    assert torch.equal(first[0], second[0]) and first[2].keys() == second[2].keys()
+    assert all(torch.equal(first[2][k], second[2][k]) for k in first[2])
+
+
+def classifiers():
+    """Every phase that decides on emotions, with a loss of its user's instead of its own."""
+    for case in phases():
+        kind, phase = case.values
+        if phase["model"] not in ("local_attributes", "frame_prediction"):
+            conf = {k: v for k, v in phase["model_conf"].items() if k != "loss_conf"}
+            if "emo" in conf.get("tasks", ("emo",)):
+                yield pytest.param(
+                    kind, {**phase, "model_conf": {**conf, "loss": "raises"}}, id=case.id
+                )
+
+
+@pytest.mark.parametrize(("kind", "phase"), classifiers())
+def test_every_classifier_calls_a_registered_loss(kind, phase, monkeypatch):
+    class Raises(ClassLoss):
+        def forward(self, logits, target):
+            raise ArithmeticError("called")
+
+    monkeypatch.setitem(CLASS_LOSSES._things, "raises", Raises)
+    model = build(kind, phase).train()
+    with pytest.raises(ArithmeticError, match="called"):
+        model(make_batch(model, kind))
+
+
+def test_a_loss_that_nothing_would_call_is_refused():
+    phase = {"model": "probe", "data_conf": {"layers": "last", "time_mask": 0.0}}
+    phase["model_conf"] = {"tasks": ["vad"], "loss": "ce"}
+    with pytest.raises(SertlError, match="loss"):
+        build("feats", phase)
 
 
 @pytest.mark.parametrize(("kind", "phase"), phases())

@@ -119,6 +119,8 @@ def test_masks_follow_update_and_utterance(make):
     dev = model.draw_mask(batch, lens)
     model.after_step(2, 10)
     assert torch.equal(dev, model.draw_mask(batch, lens))
+    model.train().initialise([])  # a phase that starts from these weights counts anew
+    assert torch.equal(first, model.draw_mask(batch, lens))
 
 
 def test_mask_vector_is_the_encoders_own_and_learns(make):

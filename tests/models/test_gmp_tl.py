@@ -85,6 +85,8 @@ def test_margin_warm_up_is_saved_and_begins_anew(make):
     logits = model.predict(batch)["emo"]
     shifted = logits - 30.0 * 0.2 * F.one_hot(batch.emo, 4)
     torch.testing.assert_close(model(batch)[0], F.cross_entropy(shifted, batch.emo))
+    whole = logits - 30.0 * 0.4 * F.one_hot(batch.emo, 4)  # on dev, whatever the warm-up
+    torch.testing.assert_close(model.eval().evaluate(batch)[0], F.cross_entropy(whole, batch.emo))
     model.initialise([])
     assert float(model.emo_loss.margin_now) == 0.0
     assert float(make("gmp_tl", loss_conf={"margin": 0.4}).emo_loss.margin_now) == pytest.approx(

@@ -76,3 +76,19 @@ def test_standardise_uses_the_training_utterances():
         pooled.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-4, rtol=0
     )
     assert "pooled_std" in model.state_dict()  # decoding reads it from the checkpoint
+    # and predicts from the standardised vectors
+    expected = [model.heads["emo"]((model.pool(b) - 5.0) / 3.0) for b in batches]
+    model.pooled_mean.fill_(5.0)
+    model.pooled_std.fill_(3.0)
+    for batch, logits in zip(batches, expected, strict=True):
+        torch.testing.assert_close(model.predict(batch)["emo"], logits)
+
+
+def test_class_weights_reach_the_loss():
+    spec = Spec(labels=["a", "b"], hidden_size=3, layers=[0], class_weights=[1.0, 3.0])
+    model = build_model("probe", spec, None, {"hidden": 0})
+    batch = Batch(utt=["x", "y", "z"], feats=torch.randn(3, 1, 4, 3), lens=torch.tensor([4, 4, 2]))
+    batch.labels["emo"] = torch.tensor([0, 1, 1])
+    logits = model.predict(batch)["emo"]
+    summed = F.cross_entropy(logits, batch.emo, torch.tensor([1.0, 3.0]), reduction="sum")
+    torch.testing.assert_close(model(batch)[0], summed / 3)

@@ -173,6 +173,23 @@ def test_adapter_after_the_feed_forward_part(tiny, clips, file):
     torch.testing.assert_close(after, (before + 3.0) * (before != 0), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("file", ["hubert_large.pt", "hf_wav2vec2_large", "whisper"])
+def test_what_an_adapter_reads_by_its_place(tiny, clips, file):
+    """block: what leaves the block, the residual stream included; ffn: what is added to that."""
+    read = {}
+    for place in ("block", "ffn"):
+        upstream = fresh(tiny, file)
+        before = states(upstream, clips, [0, 1])
+        inject(upstream, {"adapter": {"width": 2, "place": place, "norm": "none"}})
+        adapter = upstream.blocks()[0].module.peft["adapter"]
+        adapter.register_forward_pre_hook(lambda _, args, at=place: read.update({at: args[0]}))
+        states(upstream, clips, [1])
+    batch = len(before[1])
+    shown = {at: (x if len(x) == batch else x.transpose(0, 1))[0, :3] for at, x in read.items()}
+    torch.testing.assert_close(shown["block"], before[1][0, :3], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(shown["ffn"], before[1][0, :3], atol=1e-2)
+
+
 @pytest.mark.parametrize("file", FAMILIES)
 def test_adapters_read_a_residual_stream_normalised(tiny, file):
     """auto: on the output of pre-norm blocks; a feed-forward part's output is of modest size."""

@@ -12,6 +12,7 @@ from sertl.config import load_method, parse_overrides
 from sertl.errors import SertlError
 from sertl.peft.inject import fold_lora, inject
 from sertl.peft.tuning import is_frozen, trained_by_group, trained_line, tune
+from sertl.stages.phase import choose_layers
 from sertl.train.checkpoint import init_from, load_trained, save, trained_state
 from sertl.upstream.build import build_upstream, checkpoint_hash, describe, load_conf
 
@@ -90,7 +91,8 @@ METHODS = ["peft", *(f"peft/{p.stem}" for p in sorted(CONF_DIR.parent.glob("meth
 def test_every_conf_of_the_method_can_be_applied(tiny, method):
     (phase,) = load_method(CONF_DIR.parent, method)["phases"]
     upstream = fresh(tiny, "wavlm_base.pt")
-    tune(upstream, phase["upstream_conf"], [0, 1, 2, 3])
+    layers = choose_layers(phase["data_conf"]["layers"], 4, [0, 1, 2, 3])
+    tune(upstream, phase["upstream_conf"], layers)
     assert upstream.frozen == (method == "peft/weighted_sum") == (not trained(upstream))
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -60,6 +61,42 @@ def test_running_again_recomputes_nothing(mini):
     before = {p: p.stat().st_mtime_ns for p in watched}
     mini("--folds", "1 2", *FAST)
     assert {p: p.stat().st_mtime_ns for p in watched} == before
+
+
+def test_a_checkpoint_opens_without_the_training_data(mini):
+    """Stage 7 reads best.pt and the set that it decodes; data/fold1/train may be gone."""
+    hyps = mini.folder / "exp/mini/seed1/fold1/decode_test/hyp_emo"
+    before, train = hyps.read_bytes(), mini.folder / "data/fold1/train"
+    train.rename(mini.folder / "elsewhere")
+    try:
+        hyps.unlink()
+        mini("--folds", "1", "--stage", "7", "--stop-stage", "7", "--redo", "true", *FAST)
+        assert hyps.read_bytes() == before
+    finally:
+        (mini.folder / "elsewhere").rename(train)
+    mini("--folds", "1 2", "--stage", "7", *FAST)
+
+
+def test_a_report_is_made_again_from_the_numbers_alone(mini):
+    """Without data, features and weights, in a process of its own."""
+    exp, away = mini.folder / "exp/mini", mini.folder / "away"
+    before = (exp / "RESULTS.md").read_text()
+    for name in ("RESULTS.md", "report.html"):
+        (exp / name).unlink()
+    moved = [mini.folder / "data", mini.folder / "dump", *exp.glob("seed*/fold*/*/*.pt")]
+    for number, path in enumerate(moved):
+        away.mkdir(exist_ok=True)
+        path.rename(away / str(number))
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "sertl.bin.report", "--exp", "exp/mini", "--set", "test"],
+            cwd=mini.folder, env=recipe_env(), check=True, capture_output=True,
+        )  # fmt: skip
+    finally:
+        for number, path in enumerate(moved):
+            (away / str(number)).rename(path)
+    assert (exp / "RESULTS.md").read_text() == before
+    assert "data:image/png" in (exp / "report.html").read_text()
 
 
 def test_killed_training_resumes_to_the_same_numbers(mini):

@@ -172,11 +172,14 @@ class LocalAttributes(SERModel):
         return frames, lens, frame_mask(lens, frames.shape[1]) & (lens >= 2)[:, None]
 
     def initialise(self, batches: Iterable) -> None:
-        """Cluster the input frames, where clusters are offline: a sample of them, by k-means.
+        """Count updates anew; cluster the input frames, where clusters are offline.
+
+        A sample of them, by k-means.
 
         Raises:
             SertlError: If there are fewer frames than centroids.
         """
+        self.updates_done.zero_()
         if not self.offline:
             return
         seed = derive_seed(int(self.mask_seed), "k-means")

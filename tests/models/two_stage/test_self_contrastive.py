@@ -55,6 +55,13 @@ def test_sums_over_pairs_and_averages_over_utterances():
     assert self_contrastive([x + 1 for x in xs], "cos")[0].item() == pytest.approx(-3.0)
 
 
+def test_corrected_cosine_knows_no_length():
+    """However short the features: an eps as long as they are would shrink it."""
+    for scale in (1e-3, 1.0, 1e3):
+        found = self_contrastive(features(scale=scale), "cos")[0]
+        assert found.item() == pytest.approx(-cosine(features()).item(), rel=1e-4)
+
+
 def test_corrected_cosine_is_bounded():
     for seed in range(20):
         assert -3.0 <= self_contrastive(features(seed), "cos")[0].item() <= 3.0

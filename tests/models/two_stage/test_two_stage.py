@@ -4,6 +4,7 @@
 import copy
 import itertools
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -353,3 +354,12 @@ def test_size():
     # 1024 * 256 + 256 + 256 * 256 + 256
     assert sum(p.numel() for p in adapter.parameters()) == 328192
     assert adapter(torch.zeros(3, 1024)).shape == (3, 256)
+
+
+def test_class_weights_reach_the_loss():
+    weights = [1.0, 3.0, 0.5]
+    spec = replace(SPEC, class_weights=weights)
+    model, batch = build(spec=spec, tasks=["emo"]), make_batch()
+    logits = model.predict(batch)["emo"]
+    summed = F.cross_entropy(logits, batch.emo, torch.tensor(weights), reduction="sum")
+    torch.testing.assert_close(model(batch)[1]["loss_emo"], summed.detach() / 4)
