@@ -33,8 +33,8 @@ class Upstream(nn.Module):
         hidden_size: D of each of them.
         stride: Samples per frame.
         sample_rate: Of the input, in Hz.
-        frozen: Whether the encoder runs without gradient. Parts put into the blocks (LoRA,
-            adapters; see inject.py) need one, though the encoder's own tensors may not train.
+        frozen: Whether the encoder runs without gradient. What is put into the blocks (LoRA,
+            adapters; see peft/inject.py) needs one, though the encoder's own tensors may not train.
         tuned: The modules whose own tensors train: only they leave evaluation mode, and so have
             dropout, when the parent trains.
         grad_checkpoint: Keep only the input of each block and compute the rest of it again in the
@@ -66,7 +66,7 @@ class Upstream(nn.Module):
         Args:
             clips: B tensors (N_b,) float32, N_b >= 1, each a whole clip without padding.
             layers: Which hidden states are needed; nothing above the highest is to be computed.
-            mask: See forward; upstream.masking.replace_frames applies it.
+            mask: See forward; padding.replace_frames applies it.
 
         Returns:
             layer -> (B, T, D), with anything in the padded frames, and B numbers of frames.
