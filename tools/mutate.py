@@ -63,7 +63,7 @@ def variants(node: ast.AST) -> Iterator[ast.AST]:
     elif isinstance(node, ast.Constant) and type(node.value) is bool:
         yield _with(node, value=not node.value)
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        yield _with(node, value=node.value + 1 if isinstance(node.value, int) else node.value * 2)
+        yield _with(node, value=_other(node.value))
     elif isinstance(node, (ast.If, ast.IfExp)):
         yield _with(node, test=ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.Return) and node.value is not None:
@@ -92,6 +92,10 @@ def changes(path: Path) -> Iterator[Change]:
                     setattr(parent, name, value)
                     words = [ast.unparse(node).splitlines()[0] for node in (child, other)]
                     yield Change(path, child.lineno, *words, source)
+
+
+def _other(number: float) -> float:
+    return number + 1 if isinstance(number, int) or not number else number * 2
 
 
 def _with(node: ast.AST, **fields) -> ast.AST:

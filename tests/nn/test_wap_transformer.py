@@ -134,6 +134,8 @@ class Source:
 
 def test_blocks_of_an_encoder_are_copied_in_order():
     sources = [Source(8, 32, key_bias=False) for _ in range(4)]
+    for norm in (norm for source in sources for norm in source.norms):
+        torch.nn.init.normal_(norm.weight)  # as they are made, all norms are alike
     model = WapTransformer(8, blocks=3)
     model.copy_blocks(sources)
     for block, source in zip(model.blocks, sources[1:], strict=True):
@@ -143,6 +145,7 @@ def test_blocks_of_an_encoder_are_copied_in_order():
         assert torch.equal(key, source.linears["k"].weight)
         assert block.attention_in.bias[8:16].abs().sum() == 0  # no bias there
         assert torch.equal(block.ffn_out.bias, source.linears["ffn_out"].bias)
+        assert torch.equal(block.attention_norm.weight, source.norms[0].weight)
         assert torch.equal(block.ffn_norm.weight, source.norms[1].weight)
 
 
