@@ -66,7 +66,7 @@ def variants(node: ast.AST) -> Iterator[ast.AST]:
         yield _with(node, value=_other(node.value))
     elif isinstance(node, (ast.If, ast.IfExp)):
         yield _with(node, test=ast.UnaryOp(ast.Not(), node.test))
-    elif isinstance(node, ast.Return) and node.value is not None:
+    elif isinstance(node, ast.Return) and ast.unparse(node) not in ("return", "return None"):
         yield _with(node, value=ast.Constant(None))
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         if not ast.unparse(node.value.func).startswith(SILENT):
