@@ -9,6 +9,9 @@ from pathlib import Path
 
 from sertl.errors import SertlError
 
+PSEUDO_LABELS = "pseudo_labels"  # in a run's folder, as a phase's
+DIAGNOSTICS = "diagnostics.json"  # in a phase's folder: entries that report/diagnostics.py draws
+
 
 @dataclass(frozen=True, order=True)
 class Run:

@@ -8,9 +8,9 @@ import argparse
 
 from sertl.cli import run
 from sertl.lock import alone
-from sertl.runs import add_run, run_of
+from sertl.runs import PSEUDO_LABELS, add_run, run_of
 from sertl.stages.experiment import load_experiment
-from sertl.stages.pseudo_labelling import PHASE, label_fold
+from sertl.stages.pseudo_labelling import label_fold
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     add_run(parser)
     args = parser.parse_args()
     one = run_of(args)
-    with alone(one.phase(PHASE), wait=False):
+    with alone(one.phase(PSEUDO_LABELS), wait=False):
         label_fold(load_experiment(args.exp), one, args.ngpu > 0, args.redo)
 
 

@@ -48,7 +48,7 @@ class Wap(Probe):
         frames = replace(spec, hidden_size=blocks.output_size)
         head = (pooling, hidden, activation, dropout, standardise)
         super().__init__(frames, upstream, *head, tasks, loss, loss_conf, vad_loss)
-        self.wap = blocks
+        self.spec, self.wap = spec, blocks
 
     def start_from_upstream(self, upstream: nn.Module) -> None:
         """Start the adapter from the encoder's last blocks."""

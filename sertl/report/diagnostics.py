@@ -19,9 +19,9 @@ import numpy as np
 from sertl.report.elements import Element, Figure, Heading, Text
 from sertl.report.plots import COLOURS, GREY, figure, plain, to_png
 from sertl.report.tables import NONE, Table
+from sertl.runs import DIAGNOSTICS
 from sertl.score.records import PhaseRun, read_json
 
-FILE = "diagnostics.json"
 MAX_BYTES = 3_000_000  # of figures in one page; what comes after them is named
 
 
@@ -31,7 +31,7 @@ def diagnostic_elements(phases: dict[str, list[PhaseRun]]) -> list[Element]:
     size = 0
     for name, runs in phases.items():
         for one in sorted(runs, key=lambda p: (p.run.seed, p.run.fold)):
-            path = one.folder / FILE
+            path = one.folder / DIAGNOSTICS
             if not path.is_file():
                 continue
             if size > MAX_BYTES:

@@ -11,11 +11,10 @@ from sertl.data.frame_labels import LabelSet
 from sertl.errors import SertlError
 from sertl.report.plots import COLOURS, GREY, figure, plain, to_png
 from sertl.report.tables import NONE, Table, decimal, percent, spanned
-from sertl.runs import find_runs
+from sertl.runs import PSEUDO_LABELS, find_runs
 from sertl.score.pairing import Scored, difference, load_scored
 from sertl.score.records import read_json
 
-PHASE = "pseudo_labels"  # folder of stage 5
 OF = ("emotion", "gender", "speaker")
 
 
@@ -55,7 +54,7 @@ def load_qualities(exp: str | Path, set_name: str = "test") -> list[LabelQuality
     """
     run = load_scored(exp, set_name)
     wanted = find_runs(exp, run.summary["folds"], run.summary["seeds"])
-    files = [one.phase(PHASE) / "run.json" for one in wanted]
+    files = [one.phase(PSEUDO_LABELS) / "run.json" for one in wanted]
     lacking = [file.parent for file in files if not file.is_file()]
     if lacking:
         raise SertlError(f"{lacking[0]} is missing; run stage 5, or leave {exp} out")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sertl.config import load_yaml
 from sertl.errors import SertlError
-from sertl.runs import Run, find_runs
+from sertl.runs import PSEUDO_LABELS, Run, find_runs
 from sertl.score.decoded import data_dir_of, hashes
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def phase_order(exp: str | Path) -> list[str]:
         return []
     conf = load_yaml(path)
     teacher = [conf["teacher"].get("name", "teacher")] if conf.get("teacher") else []
-    teacher += ["pseudo_labels"] if conf.get("pseudo_labels") else []
+    teacher += [PSEUDO_LABELS] if conf.get("pseudo_labels") else []
     return teacher + [phase["name"] for phase in conf.get("phases", [])]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sertl.atomic import write_json
-from sertl.data.fields import DIMENSIONS, field_of
+from sertl.data.fields import DIMENSIONS, field_of, numbers
 from sertl.errors import SertlError
 from sertl.runs import Run, find_runs
 from sertl.score import metrics
@@ -170,11 +170,8 @@ def _score_classes(decoded: Decoded, kind: str, rated: list) -> dict:
 
 def _dimensions(decoded: Decoded, utt: str) -> list[float]:
     text = decoded.hyps["vad"][utt]
-    try:
-        values = [float(word) for word in text.split()]
-    except ValueError:
-        values = []
-    if len(values) != 3 or not np.isfinite(values).all():
+    values = numbers(text)
+    if len(values) != 3:
         raise SertlError(
             f"{decoded.folder}/hyp_vad: '{utt}' has {text!r}, expected three numbers: "
             "valence arousal dominance"

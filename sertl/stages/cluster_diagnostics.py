@@ -22,9 +22,9 @@ from sertl.data.dataset import UttDataset, prefetch
 from sertl.data.folds import FoldDir
 from sertl.data.frame_labels import LabelSet
 from sertl.models.base import SERModel
+from sertl.runs import DIAGNOSTICS
 from sertl.stages.phase import OpenPhase
 
-FILE = "diagnostics.json"  # in a phase's folder: entries that report/diagnostics.py draws
 MAX_UTTS = 300  # evenly spaced over a set, so that every speaker is there
 SHOWN = 4  # utterances in timelines
 
@@ -46,7 +46,7 @@ def write_diagnostics(out: Path, model: SERModel, opened: OpenPhase, device: tor
     chosen = examples(data)
     if chosen:
         entries.append(timelines(sets, chosen, {sets[0].name: labels}, frame_sec))
-    write_json(out / FILE, entries)
+    write_json(out / DIAGNOSTICS, entries)
     return quality
 
 

@@ -53,13 +53,11 @@ def decode(conf: dict, run: Run, parts: list[str], use_gpu: bool, redo: bool) ->
         return
     device, trained = distributed.init(use_gpu), load_model(folder)
     trained.model.to(device)
+    data_conf, dtype = trained.phase["data_conf"], AUTOCAST[trained.phase["optim_conf"]["autocast"]]
+    beam = phase["decode_conf"]["beam"]
     for part, data, out in todo:
         dataset = open_dataset(trained, data, conf["dump"])
-        data_conf, autocast = trained.phase["data_conf"], trained.phase["optim_conf"]["autocast"]
-        beam = phase["decode_conf"]["beam"]
-        outputs, _ = predict(
-            trained.model, dataset, data_conf, device, AUTOCAST[autocast], beam=beam
-        )
+        outputs, _ = predict(trained.model, dataset, data_conf, device, dtype, beam=beam)
         classes = write_outputs(out, outputs, trained.spec.all_classes)
         facts = {"data_dir": str(data.path), "fold": run.fold, "seed": run.seed, "set": part}
         facts |= {"phase": phase["name"], "classes": classes}
@@ -96,7 +94,6 @@ def open_dataset(trained: Trained, data: DataDir, dump: str | Path) -> UttDatase
         trained.spec.all_classes,
         feats=store,
         normalise=trained.spec.normalise,
-        hidden_size=trained.spec.hidden_size,
         tokenizer=trained.tokenizer,
     )
 

@@ -18,7 +18,7 @@ from sertl.data.tokenizer import Tokenizer
 from sertl.errors import SertlError, unknown_name
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.peft.tuning import is_frozen, tune
-from sertl.runs import Run
+from sertl.runs import PSEUDO_LABELS, Run
 from sertl.stages.training_data import dump_of, of_fold, training_data, without_long
 from sertl.upstream.build import build_upstream, describe
 
@@ -59,7 +59,7 @@ class Inputs:
         check_time_mask(data, self.live)
         self.pseudo = None
         if "pseudo" in MODELS.get(phase["model"]).needs:
-            self.pseudo = FrameLabels(run.phase("pseudo_labels"))
+            self.pseudo = FrameLabels(run.phase(PSEUDO_LABELS))
 
     def _add_other_feats(self, dump: Path, sources: list[str]) -> None:
         for source in sources:

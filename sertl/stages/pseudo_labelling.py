@@ -30,9 +30,9 @@ from sertl.data.datadir import DataDir, Utterance
 from sertl.data.folds import FoldDir
 from sertl.data.frame_labels import LabelSet, specs_of_labels
 from sertl.errors import SertlError
-from sertl.runs import Run
+from sertl.runs import DIAGNOSTICS, PSEUDO_LABELS, Run
 from sertl.seed import derive_seed
-from sertl.stages.cluster_diagnostics import FILE, examples, timelines
+from sertl.stages.cluster_diagnostics import examples, timelines
 from sertl.stages.dump import dump_feats
 from sertl.stages.phase import choose_layers
 from sertl.train import distributed
@@ -42,7 +42,6 @@ from sertl.upstream.encoder import Upstream
 
 logger = logging.getLogger(__name__)
 
-PHASE = "pseudo_labels"
 UPSTREAM = "the upstream itself"  # in the fingerprint, where the method has no teacher
 
 
@@ -72,7 +71,7 @@ def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool) -> None:
     fold, wanted = FoldDir(Path(conf["data"]), run.fold), read_settings(conf)
     speech = read_speech(fold, conf["transductive"])
     check_settings(wanted, speech.learned_on)
-    made_from, out = inputs_of(conf, run, fold, wanted, speech), run.phase(PHASE)
+    made_from, out = inputs_of(conf, run, fold, wanted, speech), run.phase(PSEUDO_LABELS)
     if not redo and fingerprint.progress(out, made_from) is fingerprint.Progress.DONE:
         logger.info("%s: labels are there already", out)
         return
@@ -89,7 +88,7 @@ def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool) -> None:
     total = sum(num_frames[utt] for utt in speech.learned_on)
     sets = choose_sets(wanted["layers"], wanted["clusters"], total, wanted["min_frames"])
     fingerprint.begin(out, made_from, redo)
-    seed = derive_seed(run.seed, PHASE, run.fold)
+    seed = derive_seed(run.seed, PSEUDO_LABELS, run.fold)
     codebooks = make_labels(
         wanted, sets, feats, speech.learned_on, speech.labelled, out, seed, device
     )
@@ -135,7 +134,7 @@ def inputs_of(conf: dict, run: Run, fold: FoldDir, wanted: dict, speech: Speech)
     """Everything that the labels depend on."""
     labelled = speech.labelled.values()
     return {
-        PHASE: wanted,
+        PSEUDO_LABELS: wanted,
         "upstream": describe(conf["upstream"]),
         "teacher": teacher_hash(conf, run),
         "fold": fold.protocol()["fold_hash"],
@@ -189,7 +188,7 @@ def write_diagnostics(
     entries = [quality_table(qualities, codebooks), quality_lines(qualities, list(codebooks))]
     if shown:
         entries.append(timelines(list(codebooks), shown, labels_shown, stride / SAMPLE_RATE))
-    write_json(out / FILE, entries)
+    write_json(out / DIAGNOSTICS, entries)
     return qualities
 
 
@@ -261,7 +260,7 @@ def write_record(
     write_json(
         out / "run.json",
         {
-            "phase": PHASE,
+            "phase": PSEUDO_LABELS,
             "method": conf["method"],
             "input": "wav",
             "upstream": made_from["upstream"],

@@ -103,7 +103,7 @@ def phase_of_experiment(exp: Path, run: Run) -> Path:
     name = load_yaml(exp / "config.yaml")["phases"][0]["name"]
     there = Run(exp, run.seed, run.fold)
     folds = sorted(there.folder.parent.glob("fold*"))
-    folders = [f / name for f in folds if (f / name / "best.pt").is_file()]
+    folders = [f / name for f in folds if (f / name / BEST).is_file()]
     same = [f for f in folders if f.parent == there.folder]
     if len(folders) != 1 and not same:
         raise SertlError(

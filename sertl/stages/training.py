@@ -10,7 +10,6 @@ from sertl import fingerprint, provenance
 from sertl.atomic import write_json
 from sertl.data.audio import audio_hash
 from sertl.data.datadir import DataDir, Utterance
-from sertl.data.fields import field_of
 from sertl.data.folds import FoldDir
 from sertl.data.frame_labels import FrameLabels
 from sertl.models.base import MODELS, SERModel
@@ -91,7 +90,7 @@ def inputs_of(opened: OpenPhase, fold: FoldDir, protocol: dict, start: Path | No
 def label_words(utt: Utterance, needs: tuple[str, ...]) -> list[str]:
     """The labels of an utterance that a model reads; that of emotion always."""
     names = ["emo", *(n for n in needs if n not in ("emo", "pseudo"))]
-    return [str(utt.value(field_of(name).name)) for name in names]
+    return [str(utt.value(name)) for name in names]
 
 
 def claim(out: Path, made_from: dict, redo: bool) -> fingerprint.Progress:
