@@ -19,7 +19,7 @@ PATIENCE = 3  # looks at the inertia without an improvement, after which learnin
 
 
 class FrameSource(Protocol):
-    """Where frames come from: cluster.frames.Frames or cluster.sample.FrameSample."""
+    """Where frames come from: cluster.frames.Frames or cluster.frames.FrameSample."""
 
     scp: object  # stands in messages
     total: int

@@ -32,7 +32,7 @@ class FramePrediction(SERModel):
         mask_prob, span: See nn.span_mask, span in frames; mask_prob 0 masks nothing. A masked frame
             becomes the encoder's own mask vector where it was pre-trained with one, else a vector
             that is learned here.
-        min_spans: Of an utterance that is long enough.
+        min_spans: Of an utterance that is long enough; 0 keeps the share exact however short it is.
         frames: Which count: masked or all.
         hidden: Width of the heads.
         reduce: mean or sum over label sets.
@@ -46,7 +46,7 @@ class FramePrediction(SERModel):
         upstream: nn.Module | None = None,
         mask_prob: float = 0.8,
         span: int = 10,
-        min_spans: int = 1,
+        min_spans: int = 0,
         frames: str = "masked",
         hidden: int = 256,
         reduce: str = "mean",
@@ -58,10 +58,10 @@ class FramePrediction(SERModel):
             raise unknown_name("frames", frames, FRAMES)
         if reduce not in REDUCTIONS:
             raise unknown_name("reduce", reduce, REDUCTIONS)
-        if not (0.0 <= mask_prob <= 1.0 and span >= 1 and min_spans >= 1):
+        if not (0.0 <= mask_prob <= 1.0 and span >= 1 and min_spans >= 0):
             raise ValueError(
-                f"mask_prob {mask_prob} must be in [0, 1], span {span} and min_spans {min_spans} "
-                "at least 1"
+                f"mask_prob {mask_prob} must be in [0, 1], span {span} at least 1, min_spans "
+                f"{min_spans} at least 0"
             )
         if frames == "masked" and mask_prob == 0.0:
             raise ValueError("frames: masked with mask_prob 0 leaves nothing to predict")

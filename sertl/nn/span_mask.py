@@ -5,7 +5,7 @@ import torch
 
 
 def span_mask(
-    length: int, prob: float, span: int, generator: torch.Generator, least: int = 1
+    length: int, prob: float, span: int, generator: torch.Generator, least: int = 0
 ) -> torch.Tensor:
     """Mask spans of one utterance; they may overlap, and no two start at the same frame.
 
@@ -15,7 +15,7 @@ def span_mask(
             spans are drawn, rounded up or down at random so that the mean is exact.
         span: Frames per span.
         generator: Decides rounding and starts.
-        least: Spans there are at least.
+        least: Spans there are at least, however short the utterance; 0 keeps the share exact.
 
     Returns:
         (length,) bool, True where masked: nowhere if length < span, else at least `least` spans, or
@@ -41,7 +41,7 @@ def span_masks(
     prob: float,
     span: int,
     generators: list[torch.Generator],
-    least: int = 1,
+    least: int = 0,
 ) -> torch.Tensor:
     """Masks of a batch, (B, max_len) bool; each utterance has its own generator.
 

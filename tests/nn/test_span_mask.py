@@ -17,9 +17,15 @@ def test_cases_with_one_outcome():
     assert not span_mask(1, 1.0, 2, generator()).any()
     for seed in range(5):  # 0.5 * 8 / 1 = 4 spans of one frame, at different frames
         assert span_mask(8, 0.5, 1, generator(seed)).sum() == 4
-        # 0.01 * 20 / 5 = 0.04 spans, but at least one: 5 frames in a row
-        frames = span_mask(20, 0.01, 5, generator(seed)).nonzero().flatten().tolist()
+        # 0.01 * 20 / 5 = 0.04 spans, but at least one is wanted: 5 frames in a row
+        frames = span_mask(20, 0.01, 5, generator(seed), least=1).nonzero().flatten().tolist()
         assert frames == list(range(frames[0], frames[0] + 5))
+
+
+def test_a_short_clip_is_not_masked_more_than_a_long_one():
+    """0.08 * 12 / 10 = 0.096 spans: nine in ten clips of 12 frames stay whole."""
+    masked = sum(bool(span_mask(12, 0.08, 10, generator(s)).any()) for s in range(500))
+    assert masked / 500 == pytest.approx(0.096, abs=0.03)
 
 
 def test_least_number_of_spans():

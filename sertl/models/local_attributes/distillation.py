@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sertl.models.local_attributes.ema import ema_copy, ema_update
-from sertl.models.local_attributes.process_sum import sum_over_processes
+from sertl.models.local_attributes.online_clusters import sum_over_processes
 
 
 def instance_norm(frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

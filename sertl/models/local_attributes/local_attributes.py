@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sertl.cluster.frames import FrameSample
 from sertl.cluster.kmeans import learn
-from sertl.cluster.sample import FrameSample
 from sertl.errors import SertlError, unknown_name
 from sertl.models.base import MODELS, SERModel, Spec, mask_generators
 from sertl.models.local_attributes import target_diagnostics

@@ -2,9 +2,8 @@
 """Online clustering of frames: centroids that are moving averages of their frames."""
 
 import torch
+from torch import distributed as dist
 from torch import nn
-
-from sertl.models.local_attributes.process_sum import sum_over_processes
 
 
 class OnlineClusters(nn.Module):
@@ -71,3 +70,16 @@ class OnlineClusters(nn.Module):
         self.counts[got] = self.counts[got].lerp(self.new_counts[got], 1.0 - self.decay)
         self.new_sums.zero_()
         self.new_counts.zero_()
+
+
+def sum_over_processes(*tensors: torch.Tensor) -> None:
+    """Replace each tensor by its sum over processes, in place and in one message.
+
+    Every process must call it, with tensors of the same shapes, type and device.
+    """
+    if not dist.is_initialized():
+        return
+    flat = torch.cat([t.reshape(-1) for t in tensors])
+    dist.all_reduce(flat)
+    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))

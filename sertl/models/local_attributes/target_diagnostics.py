@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from sertl.models.local_attributes.process_sum import sum_over_processes
+from sertl.models.local_attributes.online_clusters import sum_over_processes
 
 FIGURES = (
     "perplexity",

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-import sertl.cluster.sample as module
+import sertl.cluster.frames as module
+from sertl.cluster.frames import FrameSample
 from sertl.cluster.kmeans import learn
-from sertl.cluster.sample import FrameSample
 from sertl.errors import SertlError
 
 
