@@ -85,12 +85,14 @@ def find_runs(exp: str | Path, folds: Sequence[int] = (), seeds: Sequence[int] =
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the options that name a run, and those that go with it, to a command."""
     parser.add_argument("--exp", required=True, type=Path, help="exp/<tag>, with config.yaml")
-    parser.add_argument("--fold", required=True, type=int, help="1-based number of the fold")
+    parser.add_argument(
+        "--fold", required=True, type=int, nargs="+", help="1-based numbers of folds"
+    )
     parser.add_argument("--seed", default=1, type=int, help="default: %(default)s")
     parser.add_argument("--ngpu", default=0, type=int, help="0: CPU (default: %(default)s)")
     parser.add_argument("--redo", action="store_true", help="delete what is there and start again")
 
 
-def run_of(args: argparse.Namespace) -> Run:
-    """The run that parsed options name."""
-    return Run(args.exp, args.seed, args.fold)
+def runs_of(args: argparse.Namespace) -> list[Run]:
+    """The runs that parsed options name."""
+    return [Run(args.exp, args.seed, fold) for fold in args.fold]

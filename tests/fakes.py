@@ -4,10 +4,12 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.dataset import UttDataset
 from sertl.models.base import MODELS
+from sertl.nn.frame_statistics import pool_frames
 
 LABELS = ["ang", "hap", "neu"]
 
@@ -19,6 +21,8 @@ def build_model(name, spec, upstream, conf):
 
 class FakeStore:
     """Features in memory with the interface of FeatsStore: frames around a mean per class."""
+
+    pool = ()
 
     def __init__(self, utts, layers=2, size=6, spread=1.0):
         rng = np.random.default_rng(0)
@@ -41,7 +45,16 @@ class FakeStore:
         return self._arrays[utt]
 
 
-def fake_dataset(number=24, layers=2, size=6, spread=1.0, **options):
+class FakeVectors(FakeStore):
+    """The same, pooled once."""
+
+    pool = ("mean", "std")
+
+    def read_vectors(self, utt, statistics):
+        return pool_frames(torch.from_numpy(self._arrays[utt]), statistics).numpy()
+
+
+def fake_dataset(number=24, layers=2, size=6, spread=1.0, kind=FakeStore, **options):
     """A data set of number utterances of 3 classes, 4 speakers, with V/A/D."""
     utts = {}
     for i in range(number):
@@ -51,5 +64,5 @@ def fake_dataset(number=24, layers=2, size=6, spread=1.0, **options):
             gender="fm"[i % 2], vad=(1.0 + i % 3, 2.0, 4.0 - i % 3),
         )  # fmt: skip
     data = DataDir(Path("fake"), dict(sorted(utts.items())), LABELS, (1.0, 5.0))
-    store = FakeStore(data.utts.values(), layers, size, spread)
+    store = kind(data.utts.values(), layers, size, spread)
     return UttDataset(data, {"emo": LABELS}, feats=store, **options)

@@ -20,6 +20,8 @@ stop_stage=9         # last stage
 corpus_dir=""        # root of the corpus; empty: local/download.sh gets it, where there is one
 upstream=wavlm_base_plus # encoder: a file in conf/upstream, without .yaml
 ckpt=""              # the upstream's weights: a file or a Hugging Face folder; empty: what its conf says
+speaker_norm=""      # none, offline (all unlabelled clips of a speaker) or online (those up to now); empty: the method's
+pool=""              # stage 3 stores statistics of the frames, e.g. mean,std,max,q90; empty: what the method needs; none: frames
 unlabelled=""        # speech for a method's phase pretrain: data directories, and fold: its training set
 init_wap=""          # --method wap: experiment, or phase folder, whose trained WAP adapter it starts from
 method=probe         # method: a file in conf/method, without .yaml
@@ -63,9 +65,12 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # processes side by side beat threa
 # The configuration is resolved before anything runs, so that a misspelt key costs no time.
 configure=(python -m sertl.bin.configure --conf-dir "$conf_dir" --upstream "$upstream"
   --method "$method" --ckpt "$ckpt" --tag "$tag" --variant "${variant%/}"
-  --unlabelled "$unlabelled" --init-wap "$init_wap" --data "$data" --dump "dump/${policy:+$policy}"
+  --speaker-norm "$speaker_norm" --pool "$pool" --unlabelled "$unlabelled" --init-wap "$init_wap"
+  --data "$data" --dump "dump/${policy:+$policy}"
   --set "${set[@]}")
-settings=$("${configure[@]}")
+save=()
+if (( stop_stage >= 3 )); then save=(--save --command "$command" "${flags[@]}"); fi
+settings=$("${configure[@]}" "${save[@]}")
 declare -A run=()
 while IFS='=' read -r key value; do run[$key]=$value; done <<< "$settings"
 exp=exp/${run[tag]}
@@ -108,7 +113,6 @@ if in_stage 2; then
 fi
 
 if (( stop_stage >= 3 )); then
-  "${configure[@]}" --save --command "$command" "${flags[@]}" > /dev/null
   [[ -f $data/num_folds ]] || die "$data/num_folds is missing; run stage 2 first"
   num_folds=$(< "$data/num_folds")
   if [[ -z $folds ]]; then folds=$(seq -s ' ' "$num_folds"); fi
@@ -125,11 +129,16 @@ if in_stage 3; then
   if [[ ${run[input]} == feats ]]; then
     read -r -a sources <<< "$all ${run[other_data]}"
     read -r -a dumps <<< "$dump ${run[other_dumps]}"
+    read -r -a frames <<< "${run[frames]} ${run[other_frames]}"
+    what="frames, which $method needs"
+    pooled=()
+    if [[ -n ${run[pool]} ]]; then what="${run[pool]} of the frames"; pooled=(--pool "${run[pool]}"); fi
+    if [[ ${run[normalise]} == true ]]; then pooled+=(--normalise); fi
     for i in "${!sources[@]}"; do
-      log "Stage 3: hidden states of $upstream, ${sources[i]} -> ${dumps[i]}"
+      log "Stage 3: hidden states of $upstream ($what), ${sources[i]} -> ${dumps[i]}"
       python -m sertl.bin.dump_feats --data "${sources[i]}" --upstream "$upstream" --ckpt "$ckpt" \
         --conf-dir "$conf_dir" --out "${dumps[i]}" --nj "$nj" --ngpu "$ngpu" \
-        --set "${upstream_set[@]}" "${flags[@]}"
+        --set "${upstream_set[@]}" "${pooled[@]}" --frames "${frames[i]}" "${flags[@]}"
     done
   else
     log "Stage 3: skipped, $method reads audio"
@@ -137,15 +146,27 @@ if in_stage 3; then
 fi
 
 # Each fold and seed in its own process; a log file each. The order of the loops is the order of
-# the work: with several seeds, every fold is seen once before the second seed begins.
+# the work: with several seeds, every fold is seen once before the second seed begins. Where a fold
+# takes seconds (pooled features), the folds of a seed are dealt out to as many processes as may run.
 python=(python)
 if (( ngpu > 1 )); then python=(torchrun --standalone --nproc-per-node "$ngpu"); fi
 slots=$nj
 if (( ngpu > 0 )); then slots=1; fi
 for_each_fold() { # NAME COMMAND…
-  local name=$1 s k
+  local name=$1 s k i
+  local -a group all_folds
   shift
+  read -r -a all_folds <<< "$folds"
   for s in $seed; do
+    if [[ ${run[together]} == true ]]; then
+      for (( i = 0; i < slots && i < ${#all_folds[@]}; i++ )); do
+        group=()
+        for (( k = i; k < ${#all_folds[@]}; k += slots )); do group+=("${all_folds[k]}"); done
+        jobs_start "$slots" "$exp/seed$s/$name.$((i + 1)).log" \
+          "$@" --exp "$exp" --fold "${group[@]}" --seed "$s" --ngpu "$ngpu" "${flags[@]}"
+      done
+      continue
+    fi
     for k in $folds; do
       jobs_start "$slots" "$exp/seed$s/fold$k/$name.log" \
         "$@" --exp "$exp" --fold "$k" --seed "$s" --ngpu "$ngpu" "${flags[@]}"

@@ -26,6 +26,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides")
     parser.add_argument("--unlabelled", default="", help="data directories of phase pretrain")
     parser.add_argument("--init-wap", default="", help="experiment with a trained WAP adapter")
+    parser.add_argument("--speaker-norm", default="", help="none, offline or online")
+    parser.add_argument("--pool", default="", help="statistics of frames that stage 3 stores")
     parser.add_argument("--data", default="data", help="folder of the folds")
     parser.add_argument("--dump", default="dump", help="folder of all dumps")
     parser.add_argument("--exp", default="exp", help="folder of all experiments")
@@ -37,18 +39,27 @@ def main() -> None:
     args = parser.parse_args()
 
     phases = [phase["name"] for phase in load_method(args.conf_dir, args.method)["phases"]]
-    settings = [*args.set, *shorthands(args.unlabelled, args.init_wap, phases)]
+    options = shorthands(args.unlabelled, args.init_wap, phases, args.speaker_norm)
+    settings = [*args.set, *options]
     dump = str(Path(args.dump) / dump_name(args.upstream, args.set))
     ckpt = args.ckpt or None
-    conf = resolve(args.conf_dir, args.upstream, args.method, settings, ckpt, args.data, dump)
+    conf = resolve(
+        args.conf_dir, args.upstream, args.method, settings, ckpt, args.data, dump, args.pool
+    )
     tag = args.tag or make_tag(args.upstream, args.method, settings, args.variant)
     if args.save:
         save_experiment(f"{args.exp}/{tag}", conf, args.command, args.redo)
     print(f"tag={tag}")
     print(f"input={conf['input']}")
-    print(f"dump={dump}")
+    print(f"dump={conf['dump']}")
+    print(f"frames={dump}")  # what vectors are pooled from, if it is there
+    print(f"pool={','.join(conf['pool'])}")
+    normalised = conf["phases"][0]["data_conf"]["normalise"]
+    print(f"normalise={'true' if conf['pool'] and normalised else 'false'}")
+    print(f"together={'true' if conf['pool'] else 'false'}")  # folds of a job share a process
     print(f"other_data={' '.join(other_data(conf))}")
-    print(f"other_dumps={' '.join(str(dump_of(s, Path(dump))) for s in other_data(conf))}")
+    for name, path in (("other_dumps", conf["dump"]), ("other_frames", dump)):
+        print(f"{name}={' '.join(str(dump_of(s, Path(path))) for s in other_data(conf))}")
     print(f"phases={' '.join(phases)}")
     for part in ("teacher", "pseudo_labels"):  # stages 4 and 5
         print(f"{part}={'true' if part in conf else 'false'}")

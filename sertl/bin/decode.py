@@ -1,10 +1,10 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Stage 7: decode dev, test and such sets of one fold and seed with the selected checkpoint."""
+"""Stage 7: decode dev, test and such sets of folds of one seed with the selected checkpoint."""
 
 import argparse
 
 from sertl.cli import run
-from sertl.runs import add_run, run_of
+from sertl.runs import add_run, runs_of
 from sertl.stages.decoding import decode
 from sertl.stages.experiment import load_experiment
 
@@ -16,7 +16,9 @@ def main() -> None:
         "--sets", nargs="+", default=["dev", "test"], help="parts of the fold (default: dev test)"
     )
     args = parser.parse_args()
-    decode(load_experiment(args.exp), run_of(args), args.sets, args.ngpu > 0, args.redo)
+    conf = load_experiment(args.exp)
+    for one in runs_of(args):
+        decode(conf, one, args.sets, args.ngpu > 0, args.redo)
 
 
 if __name__ == "__main__":

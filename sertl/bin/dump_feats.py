@@ -11,11 +11,13 @@ from sertl.cli import run
 from sertl.config import parse_overrides
 from sertl.data.datadir import read_data_dir
 from sertl.errors import SertlError
+from sertl.nn.frame_statistics import parse_statistics
 from sertl.stages.dump import dump_feats
 from sertl.upstream.build import load_conf
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -50,9 +52,26 @@ def main() -> None:
         type=float,
         help="padded seconds of audio per forward pass (default: %(default)s)",
     )
+    parser.add_argument(
+        "--pool",
+        default="",
+        help="store statistics of the frames instead of them, a vector of each utterance: mean, "
+        "std, max, min, q25 and so on, as in mean,std",
+    )
+    parser.add_argument(
+        "--normalise", action="store_true", help="with --pool: layer-normalise every frame first"
+    )
+    parser.add_argument(
+        "--frames",
+        default="",
+        help="with --pool: a dump of frames that saves running the encoder, if it is there",
+    )
     parser.add_argument("--redo", action="store_true", help="delete what is there and start again")
-    args = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    args = arguments()
     changes = parse_overrides(args.set)
     if args.ckpt:
         changes["ckpt"] = args.ckpt
@@ -60,8 +79,19 @@ def main() -> None:
         changes["layers"] = parse_layers(args.layers)
     conf = load_conf(args.upstream, args.conf_dir / "upstream", changes)
     data = read_data_dir(args.data)
-    compress = not args.float32
-    dump_feats(data, conf, args.out, compress, args.nj, args.ngpu, args.batch_sec, args.redo)
+    dump_feats(
+        data,
+        conf,
+        args.out,
+        compress=not args.float32,
+        nj=args.nj,
+        ngpu=args.ngpu,
+        batch_sec=args.batch_sec,
+        redo=args.redo,
+        pool=parse_statistics(args.pool),
+        normalise=args.normalise,
+        frames=args.frames or None,
+    )
 
 
 def parse_layers(text: str) -> str | list[int]:

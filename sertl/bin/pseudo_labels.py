@@ -1,5 +1,5 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Stage 5: cluster the teacher's frames and label them, for one fold and seed.
+"""Stage 5: cluster the teacher's frames and label them, for folds of one seed.
 
 Finished label sets are kept, an interrupted stage goes on with the next.
 """
@@ -8,7 +8,7 @@ import argparse
 
 from sertl.cli import run
 from sertl.lock import alone
-from sertl.runs import PSEUDO_LABELS, add_run, run_of
+from sertl.runs import PSEUDO_LABELS, add_run, runs_of
 from sertl.stages.experiment import load_experiment
 from sertl.stages.pseudo_labelling import label_fold
 
@@ -19,9 +19,9 @@ def main() -> None:
     )
     add_run(parser)
     args = parser.parse_args()
-    one = run_of(args)
-    with alone(one.phase(PSEUDO_LABELS), wait=False):
-        label_fold(load_experiment(args.exp), one, args.ngpu > 0, args.redo)
+    for one in runs_of(args):
+        with alone(one.phase(PSEUDO_LABELS), wait=False):
+            label_fold(load_experiment(args.exp), one, args.ngpu > 0, args.redo)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Stages 4 and 6: train the teacher, or the phases of a method in order, for one fold and seed.
+"""Stages 4 and 6: train the teacher, or the phases of a method in order, for folds of one seed.
 
 Finished phases are skipped, an interrupted one goes on where it was saved. Several processes:
 torchrun --nproc-per-node 2 -m sertl.bin.train …
@@ -12,8 +12,10 @@ from contextlib import nullcontext
 from sertl.cli import run
 from sertl.errors import unknown_name
 from sertl.lock import alone
-from sertl.runs import add_run, run_of
+from sertl.models.base import MODELS
+from sertl.runs import add_run, runs_of
 from sertl.stages.experiment import load_experiment
+from sertl.stages.solving import solve_phase
 from sertl.stages.training import train_phase
 from sertl.train import distributed
 
@@ -35,11 +37,12 @@ def main() -> None:
         if args.phase not in known:
             raise unknown_name("phase", args.phase, known)
         phases = {args.phase: known[args.phase]}
-    one = run_of(args)
     first = os.environ.get("RANK", "0") == "0"
-    for name, phase in phases.items():
-        with alone(one.phase(name), wait=False) if first else nullcontext():
-            train_phase(conf, phase, one, args.ngpu > 0, args.redo)
+    for one in runs_of(args):
+        for name, phase in phases.items():
+            stage = solve_phase if MODELS.get(phase["model"]).solved else train_phase
+            with alone(one.phase(name), wait=False) if first else nullcontext():
+                stage(conf, phase, one, args.ngpu > 0, args.redo)
     distributed.close()
 
 

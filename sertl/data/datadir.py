@@ -34,6 +34,7 @@ class Utterance:
         vad: Valence, arousal, dominance in the corpus's own scale.
         session: What a fold leaves out, where that is not the speaker.
         part: 'train', 'dev' or 'test' of the corpus's own split.
+        order: A number: when it was said, compared with the speaker's others.
         own: What columns of the corpus's own say (`utt2<name>`), by name.
     """
 
@@ -48,6 +49,7 @@ class Utterance:
     vad: tuple[float, float, float] | None = None
     session: str | None = None
     part: str | None = None
+    order: str | None = None
     own: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def value(self, name: str) -> object:

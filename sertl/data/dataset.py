@@ -15,6 +15,7 @@ from sertl.data.audio import SAMPLE_RATE, read_audio
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.feats import FeatsStore
 from sertl.data.frame_labels import FrameLabels
+from sertl.data.speaker_norm import SpeakerNorm, shifts
 from sertl.errors import SertlError
 from sertl.seed import derive_seed
 
@@ -28,6 +29,7 @@ class Batch:
     Attributes:
         utt: B utterance ids.
         feats: (B, L, T, D) hidden states, zero-padded, for input `feats`; lens (B,) frames.
+        vectors: (B, L, S * D) statistics of the hidden states, where they were pooled once.
         wav: (B, N) samples at 16 kHz, zero-padded, for input `wav`; wav_lens (B,) samples.
         labels: By name of a class field (data/fields.py): (B,) int64 index in the model's classes,
             -1 where unknown. They are attributes too: batch.emo, batch.gender, …
@@ -40,6 +42,7 @@ class Batch:
 
     utt: list[str]
     feats: torch.Tensor | None = None
+    vectors: torch.Tensor | None = None
     lens: torch.Tensor | None = None
     wav: torch.Tensor | None = None
     wav_lens: torch.Tensor | None = None
@@ -86,6 +89,7 @@ class UttDataset:
         seed: Decides the crops, per utterance and epoch.
         cache_gib: Keep features in RAM if all of them take no more than this.
         hidden_size: D of the features, to estimate that.
+        statistics: What of a pooled dump is read, in this order.
         tokenizer: With `encode(text)`, if transcripts are wanted.
         pseudo: Frame pseudo-labels, if they are wanted; they are cropped with the audio.
 
@@ -104,6 +108,7 @@ class UttDataset:
         seed: int = 0,
         cache_gib: float = 0.0,
         hidden_size: int = 0,
+        statistics: Sequence[str] = (),
         tokenizer=None,
         pseudo: FrameLabels | None = None,
     ):
@@ -132,14 +137,55 @@ class UttDataset:
                     f"pseudo-labels every {pseudo.stride} samples do not fit; set crop_sec to 0"
                 )
         self._cache: dict[str, torch.Tensor] | None = None
+        self.vectors: torch.Tensor | None = None  # (N, L, S * D) of a pooled dump
+        self._norms: tuple[torch.Tensor, torch.Tensor | None] | None = None
         if feats is not None:
             ids = [u.utt for u in self.utts]
             feats.check(ids)
-            if feats.gib(ids, hidden_size) <= cache_gib:
+            if feats.pool:
+                self.vectors = self._read_vectors(statistics)
+            elif feats.gib(ids, hidden_size) <= cache_gib:
                 self._cache = {}
+
+    def _read_vectors(self, statistics: Sequence[str]) -> torch.Tensor:
+        rows = [self.feats.read_vectors(u.utt, statistics) for u in self.utts]
+        return torch.from_numpy(np.stack(rows))
+
+    def clip_vectors(self) -> torch.Tensor:
+        """A vector of each utterance, for what speakers have in common.
+
+        Returns:
+            (N, L, S * D) of a pooled dump, (N, L, D) means of frames.
+        """
+        if self.vectors is not None:
+            return self.vectors
+        return torch.stack([self._features(u.utt).mean(dim=1) for u in self.utts])
+
+    def normalise_speakers(self, norm: SpeakerNorm | None, seed: int = 0) -> None:
+        """From now on take out of features and vectors what clips of a speaker have in common.
+
+        Args:
+            norm: Fitted on training utterances; None takes out nothing.
+            seed: Of the order of clips.
+        """
+        self._norms = None if norm is None else shifts(self.clip_vectors(), self.utts, norm, seed)
+
+    def _normed(self, features: torch.Tensor, rows: Sequence[int], frames: bool) -> torch.Tensor:
+        """(B, L, D') vectors, or (L, T, D) frames of one utterance, without their speaker's."""
+        if self._norms is None:
+            return features
+        parts = [part if part is None else part[rows] for part in self._norms]
+        shift, scale = (p[0][:, None] if frames and p is not None else p for p in parts)
+        features = features - shift
+        return features if scale is None else features / scale
 
     def __len__(self) -> int:
         return len(self.utts)
+
+    @property
+    def depth(self) -> int:
+        """How far to prefetch."""
+        return 2 if self.vectors is None else 0
 
     def batch(self, indices: Sequence[int], epoch: int | None = None) -> Batch:
         """Read, pad and label the utterances at indices.
@@ -153,8 +199,11 @@ class UttDataset:
         if epoch is not None:
             batch.seeds = [derive_seed(self.seed, "epoch", epoch, u.utt) for u in utts]
         starts: Sequence[int | None] = [None] * len(utts)
-        if self.feats is not None:
+        if self.vectors is not None:
+            batch.vectors = self._normed(self.vectors[list(indices)], list(indices), False)
+        elif self.feats is not None:
             arrays = [self._cropped(self._features(u.utt), u, epoch) for u in utts]
+            arrays = [self._normed(a, [row], True) for a, row in zip(arrays, indices, strict=True)]
             batch.lens = torch.tensor([a.shape[1] for a in arrays])
             batch.feats = _pad(arrays, dim=1)
         else:
@@ -216,7 +265,15 @@ class UttDataset:
 
 
 def prefetch(batches: Iterable[Batch], depth: int = 2) -> Iterator[Batch]:
-    """Read up to depth batches ahead in a thread, so that a step need not wait for the disk."""
+    """Read up to depth batches ahead in a thread, so that a step need not wait for the disk.
+
+    Args:
+        batches: To read.
+        depth: 0 reads in this thread: handing over takes longer than slicing what is in memory.
+    """
+    if not depth:
+        yield from batches
+        return
     queue: Queue = Queue(maxsize=depth)
     stop = False
 

@@ -1,5 +1,5 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Dumped hidden states: several layers of one utterance as one array."""
+"""Dumped hidden states of an utterance, frames or pooled vectors: all layers as one array."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from sertl.fingerprint import differences, require_done
 
 # What a dump's fingerprint says of the data and the files; the rest describes the encoder.
 OF_THE_DATA = {"layers", "format", "dump_version", "utts", "ids", "audio"}
+OF_THE_DATA |= {"pool", "normalise", "pooled_from"}
 
 
 class FeatsStore:
@@ -22,6 +23,10 @@ class FeatsStore:
         dump: `dump/<upstream>`, finished.
         layers: Indices of hidden states, as dumped.
 
+    Attributes:
+        pool: Statistics of which its vectors consist (`read_vectors`); empty if it holds frames
+            (`read`).
+
     Raises:
         SertlError: If the dump is missing or unfinished, or lacks a layer.
     """
@@ -29,6 +34,7 @@ class FeatsStore:
     def __init__(self, dump: str | Path, layers: Sequence[int]):
         self.dump = Path(dump)
         self.inputs = require_done(self.dump, "stage 3 (dump_feats)")
+        self.pool: list[str] = self.inputs.get("pool", [])
         self.layers = list(layers)
         missing = [n for n in self.layers if not (self.dump / f"layer{n}" / "feats.scp").is_file()]
         if missing:
@@ -91,6 +97,26 @@ class FeatsStore:
                     f"says {self.num_frames[utt]}; redo stage 3"
                 )
         return np.stack(arrays)
+
+    def read_vectors(self, utt: str, statistics: Sequence[str]) -> np.ndarray:
+        """Return (L, S * D) float32 of a pooled dump.
+
+        Args:
+            utt: Id.
+            statistics: S of those in `pool`, in the order wanted.
+
+        Raises:
+            SertlError: If an ark is truncated, or a statistic is not there.
+        """
+        missing = [name for name in statistics if name not in self.pool]
+        if missing:
+            raise SertlError(
+                f"{self.dump} holds {', '.join(self.pool)} of the frames, not "
+                f"{', '.join(missing)}; dump them (--redo true --stage 3 --pool …)"
+            )
+        stored = np.stack([read_array(scp[utt], utt) for scp in self._scp])
+        parts = np.split(stored, len(self.pool), axis=1)
+        return np.concatenate([parts[self.pool.index(name)] for name in statistics], axis=1)
 
 
 def encoder_differences(one: dict, other: dict) -> list[str]:

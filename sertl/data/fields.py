@@ -26,8 +26,8 @@ class Field:
     Attributes:
         name: Attribute of Utterance, and what a model's `needs` calls it.
         file: In the data directory.
-        kind: class (an index in a batch, -1 where unknown), vad (three numbers, NaN), text (tokens)
-            or note (for data preparation alone; in no batch).
+        kind: class (an index in a batch, -1 where unknown), vad (three numbers, NaN), text
+            (tokens), number or note (in no batch).
         values: What it may be; empty for any word. Of emo the file `labels` says.
         of_speaker: Whether the file lists speakers instead of utterances.
         scored_as: Its name in score_<set>.json.
@@ -57,6 +57,8 @@ class Field:
         if self.kind == "vad":
             ok = len(numbers(value)) == 3
             return None if ok else f"expected three numbers: {' '.join(DIMENSIONS)}"
+        if self.kind == "number":
+            return None if len(numbers(value)) == 1 else "expected one number"
         known = tuple(labels) if self.name == "emo" else self.values
         if known or self.name == "emo":
             return None if value in known else f"expected one of {', '.join(known)}"
@@ -78,6 +80,7 @@ FIELDS = {
         Field("vad", "utt2vad", "vad", scored_as="vad"),
         Field("session", "utt2session", "note"),
         Field("part", "utt2part", "note", PARTS),
+        Field("order", "utt2order", "number"),
     )
 }
 SPEAKER = Field("spk", "utt2spk", scored_as="spk")

@@ -63,19 +63,40 @@ class SERModel(nn.Module):
     Attributes:
         needs: Fields of data/fields.py that training reads, and `pseudo` for frame pseudo-labels.
             Of the class, all that it can read; of a model, what it does. () trains without labels.
+        solved: Whether the model is solved in one go (solve_heads) instead of trained in updates.
         least_batch: Utterances that a batch must have, and must not be cut into, for the loss.
         num_clusters: Clusters of frames that `clusters` tells apart; 0 without any.
     """
 
     needs: tuple[str, ...] = ("emo",)
+    solved = False
     least_batch = 1
     num_clusters = 0
+
+    @classmethod
+    def statistics(cls, model_conf: dict, num_layers: int) -> tuple[str, ...]:
+        """Statistics of the frames (nn/frame_statistics.py) that are all the model needs of them.
+
+        Then stage 3 pools once, and batches have `vectors` instead of `feats`.
+
+        Args:
+            model_conf: As in the constructor.
+            num_layers: Hidden states that the model reads.
+
+        Returns:
+            Names; () if it needs the frames themselves.
+        """
+        return ()
 
     def __init__(self, spec: Spec, upstream: nn.Module | None = None):
         super().__init__()
         self.spec = spec
         self.upstream = upstream
         self.frozen_modules: list[nn.Module] = []  # of init.freeze; they stay in evaluation mode
+        # Of train/live_norm.py: what speakers have in common, (1, D') or with the scale (2, D'), by
+        # utterance; and, while it looks, the pooled vectors.
+        self.shifts: dict[str, torch.Tensor] = {}
+        self.collected: dict[str, torch.Tensor] | None = None
 
     def train(self, mode: bool = True) -> "SERModel":
         """As in torch, but what is frozen as a whole stays in evaluation mode."""
@@ -98,6 +119,21 @@ class SERModel(nn.Module):
             hidden = F.layer_norm(hidden, hidden.shape[-1:])
         return hidden, lens
 
+    def centred(self, vectors: torch.Tensor, batch) -> torch.Tensor:
+        """(B, D') pooled vectors without their speakers'; every classifier calls it on its own.
+
+        They are as they were, unless the phase reads audio and normalises speakers.
+        """
+        if self.collected is not None:
+            found = vectors.detach().float().cpu().clone()
+            self.collected.update(zip(batch.utt, found, strict=True))
+            return vectors
+        if not self.shifts:
+            return vectors
+        shift = torch.stack([self.shifts[utt] for utt in batch.utt]).to(vectors.device)
+        vectors = vectors - shift[:, 0]
+        return vectors / shift[:, 1] if shift.shape[1] > 1 else vectors
+
     def time_mask(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Spans of this epoch, (B, T), and what masked frames become: the encoder's mask vector.
 
@@ -109,7 +145,7 @@ class SERModel(nn.Module):
         lens = [math.ceil(n / self.upstream.stride) for n in batch.wav_lens.tolist()]
         generators = [torch.Generator().manual_seed(seed) for seed in batch.seeds]
         share, span = self.spec.time_mask, self.spec.time_mask_span
-        masks = span_masks(lens, max(lens), share, span, generators, least=0)
+        masks = span_masks(lens, max(lens), share, span, generators)
         vector = self.upstream.mask_embedding()
         if vector is None:
             vector = torch.zeros(self.spec.hidden_size)

@@ -75,7 +75,8 @@ class GmpTl(SERModel):
         frames = self.mix(hidden)  # (B, T, D)
         if self.bilstm is not None:
             frames = self.bilstm(frames, lens)
-        vectors = self.project(self.pooling(frames, lens))  # (B, projection)
+        pooled = self.centred(self.pooling(frames, lens), batch)
+        vectors = self.project(pooled)  # (B, projection)
         out = {"emo": self.emotion(vectors)}
         if self.gender is not None:
             out["gender"] = self.gender(vectors)

@@ -19,6 +19,7 @@ from sertl.nn.losses import CLASS_LOSSES, VALUE_LOSSES
 from sertl.nn.pooling import POOLINGS
 
 TASKS = ("emo", "vad")
+COMBINE = ("mix", "concat")
 CCC_BATCH = 16  # utterances; a correlation over fewer is mostly noise
 
 
@@ -30,6 +31,8 @@ class Probe(SERModel):
         spec: See base.Spec.
         upstream: For input `wav`, else None.
         pooling: Name of a pooling (nn/pooling.py).
+        combine: mix, the learned weighted sum of the layers, before pooling; or concat, each
+            layer's pooled vector beside the others (poolings without parameters).
         hidden: Width of the head's hidden layer; 0 for none.
         activation: Of the hidden layer: none, relu, gelu, tanh.
         dropout: Before the last layer.
@@ -46,6 +49,14 @@ class Probe(SERModel):
 
     needs = TASKS
 
+    @classmethod
+    def statistics(cls, model_conf: dict, num_layers: int) -> tuple[str, ...]:
+        """Those of a pooling without parameters; of one that is not linear, for a single layer."""
+        pooling = POOLINGS.get(model_conf.get("pooling", "mean"))
+        found = getattr(pooling, "statistics", ())
+        alone = num_layers == 1 or model_conf.get("combine", "mix") == "concat"
+        return found if pooling.linear or alone else ()
+
     def __init__(
         self,
         spec: Spec,
@@ -59,6 +70,7 @@ class Probe(SERModel):
         loss: str | None = None,
         loss_conf: dict | None = None,
         vad_loss: str | None = None,
+        combine: str = "mix",
     ):
         super().__init__(spec, upstream)
         check_tasks(tasks, spec, loss or loss_conf, vad_loss)
@@ -66,9 +78,14 @@ class Probe(SERModel):
         self.vad_loss = VALUE_LOSSES.get(vad_loss or "rmse")
         if "vad" in tasks and vad_loss == "ccc":
             self.least_batch = CCC_BATCH
-        self.mix = LayerMix(len(spec.layers))
         self.pooling = POOLINGS.build(pooling, spec.hidden_size)
         size = self.pooling.output_size
+        if combine not in COMBINE:
+            raise unknown_name("combine", combine, COMBINE)
+        if combine == "concat" and not hasattr(self.pooling, "statistics"):
+            raise ValueError(f"combine: concat needs a pooling without parameters, not {pooling}")
+        self.mix = LayerMix(len(spec.layers)) if combine == "mix" else None
+        size *= len(spec.layers) if combine == "concat" else 1
         self.standardise = standardise
         if standardise:
             self.register_buffer("pooled_mean", torch.zeros(size))
@@ -87,13 +104,16 @@ class Probe(SERModel):
 
     def pool(self, batch) -> torch.Tensor:
         """(B, D') vectors, not standardised."""
-        hidden, lens = self.hidden(batch)
-        if not self.pooling.linear:
-            return self.pooling(self.mix(hidden), lens)
-        # Pool first: the sum over layers then costs nothing.
-        batch_size, num_layers = hidden.shape[:2]
-        vectors = self.pooling(hidden.flatten(0, 1), lens.repeat_interleave(num_layers))
-        return self.mix(vectors.unflatten(0, (batch_size, num_layers)))
+        vectors = batch.vectors
+        if vectors is None:
+            hidden, lens = self.hidden(batch)
+            if self.mix is not None and not self.pooling.linear:
+                return self.pooling(self.mix(hidden), lens)
+            # Pool first: the sum over layers then costs nothing.
+            batch_size, num_layers = hidden.shape[:2]
+            vectors = self.pooling(hidden.flatten(0, 1), lens.repeat_interleave(num_layers))
+            vectors = vectors.unflatten(0, (batch_size, num_layers))
+        return vectors.flatten(1) if self.mix is None else self.mix(vectors)
 
     def initialise(self, batches: Iterable) -> None:
         """Take mean and deviation of the pooled vectors from the training utterances.
@@ -108,7 +128,7 @@ class Probe(SERModel):
             return
         parts = []
         for batch in batches:
-            parts.append(self.pool(batch).double())
+            parts.append(self.centred(self.pool(batch), batch).double())
             finite = parts[-1].isfinite().all(dim=1)
             broken = [utt for utt, ok in zip(batch.utt, finite.tolist(), strict=True) if not ok]
             if broken:
@@ -120,7 +140,7 @@ class Probe(SERModel):
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Return emo (B, C) logits and / or vad (B, 3) in the corpus's scale."""
-        pooled = self.pool(batch)
+        pooled = self.centred(self.pool(batch), batch)
         if self.standardise:
             pooled = (pooled - self.pooled_mean) / self.pooled_std
         out = {task: head(pooled) for task, head in self.heads.items()}
@@ -141,7 +161,7 @@ class Probe(SERModel):
 
     def facts(self) -> dict:
         """Weights of the layers, where there are several."""
-        if len(self.spec.layers) == 1:
+        if len(self.spec.layers) == 1 or self.mix is None:
             return {}
         return {"layer_weights": [round(w, 4) for w in self.mix.weights().tolist()]}
 

@@ -28,6 +28,11 @@ class Wap(Probe):
             models.probe.
     """
 
+    @classmethod
+    def statistics(cls, model_conf: dict, num_layers: int) -> tuple[str, ...]:
+        """None: the adapter reads frames."""
+        return ()
+
     def __init__(
         self,
         spec: Spec,

@@ -2,9 +2,10 @@
 """Pooling over time: (B, T, D) frames and their lengths -> (B, D') utterance vectors.
 
 Every pooling ignores padding whatever it holds (NaN included) and works for one frame. It says its
-output size in `output_size`, and in `linear` whether it is linear in the frames. A new pooling is a
-registered class here or in another file of this folder; every classifier offers it
-(model_conf.pooling).
+output size in `output_size`, in `linear` whether it is linear in the frames, and in `statistics`,
+where it has no parameters, of what its vectors consist (nn/frame_statistics.py), so that stage 3
+can pool once for all. A new pooling is a registered class here or in another file of this folder;
+every classifier offers it (model_conf.pooling).
 """
 
 import torch
@@ -31,6 +32,7 @@ class MeanPooling(nn.Module):
     """Mean of the real frames."""
 
     linear = True  # pooling a sum of layers is summing pooled layers
+    statistics = ("mean",)
 
     def __init__(self, input_size: int):
         super().__init__()
@@ -48,6 +50,7 @@ class StatPooling(nn.Module):
     """Mean and standard deviation of the real frames (Snyder et al., ICASSP 2018)."""
 
     linear = False
+    statistics = ("mean", "std")
 
     def __init__(self, input_size: int):
         super().__init__()

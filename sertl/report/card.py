@@ -23,7 +23,14 @@ _RUN_SHOWN = {
     *("phase", "method", "input", "upstream", "layers", "selected", "params", "seen_ids"),
     *("transductive", "class_weights", "crop_sec", "config_hash", "commit", "environment"),
     *("epochs", "updates", "seconds_per_epoch", "seconds_per_update", "peak_rss_gib"),
-    *("peak_gpu_gib", "checkpoint_mib", "layer_weights"),
+    *("peak_gpu_gib", "checkpoint_mib", "layer_weights", "speaker_norm"),
+}
+
+# data_conf.speaker_norm.mode, in words
+SPEAKER_NORMS = {
+    "none": "none",
+    "offline": "offline: uses all unlabelled audio of each test speaker",
+    "online": "online: causal, uses each test speaker's unlabelled audio up to the clip at hand",
 }
 
 Rows = list[tuple[str, str]]
@@ -55,6 +62,7 @@ def protocol_card(scores: dict[Run, dict], phases: dict[str, list[PhaseRun]]) ->
         ("dev set", str(first["dev_rule"])),
         ("selection rule", str(first["select"])),
         ("transductive", "YES: unlabelled stages saw dev and test audio" if transductive else "no"),
+        ("speaker normalisation", _speaker_norm(phases)),
         ("speakers in train and test", _shared(folds)),
         ("seeds", ", ".join(str(seed) for seed in seeds)),
         ("averaging", AVERAGING),
@@ -70,6 +78,13 @@ def protocol_card(scores: dict[Run, dict], phases: dict[str, list[PhaseRun]]) ->
     commits = sorted({str(p.facts.get("commit", "unknown")) for r in phases.values() for p in r})
     rows.append(("code commit", ", ".join(commits) or "unknown"))
     return rows
+
+
+def _speaker_norm(phases: dict[str, list[PhaseRun]]) -> str:
+    """What of the test speakers' unlabelled audio the last phase's predictions use."""
+    last = list(phases.values())[-1:]
+    modes = {p.facts.get("speaker_norm", "none") for runs in last for p in runs}
+    return ", ".join(SPEAKER_NORMS[mode] for mode in sorted(modes)) or SPEAKER_NORMS["none"]
 
 
 def _phase_rows(runs: list[PhaseRun]) -> Rows:
@@ -98,7 +113,8 @@ def _phase_rows(runs: list[PhaseRun]) -> Rows:
         ("config (hash)", each("config_hash")),
     ]
     extra = dict.fromkeys(key for p in runs for key in p.facts if key not in _RUN_SHOWN)
-    return rows + [(key, each(key)) for key in extra if len(each(key)) < 400]
+    shown = [key for key in extra if not key.startswith("layer_scores")]  # the report draws them
+    return rows + [(k, each(k)) for k in shown if k.startswith("chosen") or len(each(k)) < 400]
 
 
 def _selected(runs: list[PhaseRun]) -> str:

@@ -81,6 +81,26 @@ def layer_weights(runs: list[PhaseRun]) -> bytes | None:
     return _weights(runs, "layer_weights", layers, "Layer weights", "hidden state")
 
 
+def layer_scores(runs: list[PhaseRun]) -> bytes | None:
+    """What every layer alone scored on held-out training speakers: mean and range over runs.
+
+    None if nothing was chosen so.
+    """
+    key = next((k for p in runs for k in p.facts if k.startswith("layer_scores ")), "")
+    found = [p for p in runs if len(p.facts.get(key) or []) == len(p.facts["layers"]) > 1]
+    if not found:
+        return None
+    layers, task = found[0].facts["layers"], key.split()[1]
+    table = np.array([p.facts[key] for p in found if p.facts["layers"] == layers])  # (runs, L)
+    fig = figure(min(12.0, max(4.6, 2.4 + 0.36 * len(layers))), 3.0)
+    axes = fig.subplots()
+    plain(axes, f"{task}: layers on held-out training speakers", "hidden state", "score")
+    axes.fill_between(layers, table.min(axis=0), table.max(axis=0), color=BLUE, alpha=0.15, lw=0)
+    axes.plot(layers, table.mean(axis=0), color=BLUE, marker="o")
+    axes.set_xticks(layers)
+    return to_png(fig)
+
+
 def wap_weights(runs: list[PhaseRun]) -> bytes | None:
     """Learned weight of each block of a WAP adapter; see _weights."""
     return _weights(runs, "wap_weights", None, "Weights of the adapter's blocks", "block")

@@ -158,6 +158,11 @@ def _training_sections(phases: dict[str, list[PhaseRun]]) -> list[Section]:
         kinds = {
             "curves": (curves.learning_curves(runs), "training loss and dev score by epoch"),
             "diagnostics": (curves.diagnostics(runs), "training targets by update"),
+            "inner": (
+                curves.layer_scores(runs),
+                "score of each layer alone (line: mean over folds, band: range), by which layers "
+                "were chosen",
+            ),
             "layers": (curves.layer_weights(runs), _mean_weights(runs, "layer_weights")),
             "blocks": (curves.wap_weights(runs), _mean_weights(runs, "wap_weights")),
         }
@@ -204,6 +209,8 @@ def _warnings(card: dict[str, str], unscored: list[str]) -> list[str]:
     lines = [f"not scored: {', '.join(unscored)}"] if unscored else []
     if card["transductive"] != "no":
         lines.append("transductive: unlabelled stages have seen dev and test audio")
+    if card["speaker normalisation"] != "none":
+        lines.append(f"speaker normalisation {card['speaker normalisation']}")
     if card["speakers in train and test"] != "none":
         lines.append(f"train and test share speakers ({card['speakers in train and test']})")
     if ", " in card["code commit"]:

@@ -60,6 +60,7 @@ def aggregates(summary: dict) -> Table:
         ["  95 % interval, utterances", *(spanned(m["pooled"]["interval_utt"]) for m in table)],
         ["  95 % interval, speakers", *(spanned(m["pooled"]["interval_spk"]) for m in table)],
         ["  std over seeds", *(percent(m["pooled"]["std_seeds"]) for m in table)],
+        *_order_row(summary, len(table)),
         ["mean over folds", *(percent(m["over_folds"]["mean"]) for m in table)],
         ["  std over folds", *(percent(m["over_folds"]["std_folds"]) for m in table)],
         ["  std over seeds", *(percent(m["over_folds"]["std_seeds"]) for m in table)],
@@ -74,6 +75,15 @@ def aggregates(summary: dict) -> Table:
             "deviations (N − 1); those over folds are averaged over seeds."
         ],
     )
+
+
+def _order_row(summary: dict, columns: int) -> list[list[str]]:
+    """How far the pooled UA varies with the order of the speakers' clips (speaker_norm online)."""
+    orders = summary.get("orders")
+    if not orders:
+        return []
+    blank = [NONE] * (columns - 1)
+    return [[f"  std over {orders['number']} orders of clips", percent(orders["std_ua"]), *blank]]
 
 
 def per_fold(summary: dict) -> list[Table]:

@@ -26,6 +26,7 @@ class Decoded:
         protocol: protocol.json of its fold.
         labels: Emotion classes in index order; [] if the model has no emotion output.
         hyps: Field (data/fields.py) -> utterance -> value, for those that the model tells.
+        orders: Utterance -> emotion, of each further order of the speakers' clips.
         inputs: Hash of every file read, by its part: "decode", "references", "protocol".
     """
 
@@ -36,6 +37,7 @@ class Decoded:
     labels: list[str]
     hyps: dict[str, dict[str, str]]
     inputs: dict[str, str]
+    orders: tuple[dict[str, str], ...] = ()
 
 
 def read_decoded(folder: str | Path) -> Decoded:
@@ -61,12 +63,22 @@ def read_decoded(folder: str | Path) -> Decoded:
     for kind, hyp in hyps.items():
         _check_ids(folder / f"hyp_{kind}", hyp, data)
     labels = _read_labels(folder, data, hyps["emo"]) if "emo" in hyps else []
-    return Decoded(folder, info, data, read_protocol(data_dir.parent), labels, hyps, hashes(folder))
+    orders = tuple(read_hyp(path) for path in order_files(folder))
+    for path, hyp in zip(order_files(folder), orders, strict=True):
+        _check_ids(path, hyp, data)
+    protocol = read_protocol(data_dir.parent)
+    return Decoded(folder, info, data, protocol, labels, hyps, hashes(folder), orders)
 
 
 def hyp_files(folder: Path) -> list[Path]:
     """hyp_emo and so on, as far as the model tells them."""
     return sorted(path for path in folder.glob("hyp_*") if path.is_file())
+
+
+def order_files(folder: Path) -> list[Path]:
+    """hyp_emo of every further order of the speakers' clips (mode online), by number."""
+    numbered = [(int(p.parent.name[5:]), p) for p in folder.glob("order[0-9]*/hyp_emo")]
+    return [path for _, path in sorted(numbered)]
 
 
 def read_info(folder: Path) -> dict:
@@ -114,7 +126,9 @@ def hashes(folder: Path) -> dict[str, str]:
     data_dir = data_dir_of(folder)
     labels = folder / "labels"
     return {
-        "decode": _hash([*([labels] if labels.is_file() else []), *hyp_files(folder)]),
+        "decode": _hash(
+            [*([labels] if labels.is_file() else []), *hyp_files(folder), *order_files(folder)]
+        ),
         "references": _hash(sorted(path for path in data_dir.iterdir() if path.is_file())),
         "protocol": _hash([data_dir.parent / "protocol.json"]),
     }

@@ -20,7 +20,7 @@ from sertl.score.records import read_json
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2  # of the file's content; another one is scored again
+VERSION = 3  # of the file's content; another one is scored again
 
 
 def score_experiment(
@@ -73,7 +73,8 @@ def score(decoded: Decoded) -> dict:
         that has references, emotion and, by field, classes of others such as gender and style
         (metrics.class_scores), vad (n, ccc, rmse by dimension and their mean), text
         (metrics.word_errors); `utts` holds columns of equal length: utt, spk, dur_sec, ref and hyp
-        (class indices), vad_ref, vad_hyp.
+        (class indices), hyp_orders (hyp of each further order of the speakers' clips, over all of
+        which emotion is averaged), vad_ref, vad_hyp.
 
     Raises:
         SertlError: If no output has a reference, or an emotion reference is missing.
@@ -97,8 +98,10 @@ def score(decoded: Decoded) -> dict:
             raise SertlError(f"{decoded.data.path}/utt2emo: no reference for '{unlabelled[0]}'")
         index = {label: i for i, label in enumerate(decoded.labels)}
         columns["ref"] = [index[u.emo] for u in utts]
-        columns["hyp"] = [index[decoded.hyps["emo"][u.utt]] for u in utts]
-        confusion = metrics.confusion_matrix(columns["ref"], columns["hyp"], len(index))
+        hyps = [[index[hyp[u.utt]] for u in utts] for hyp in (decoded.hyps["emo"], *decoded.orders)]
+        columns["hyp"], columns["hyp_orders"] = hyps[0], hyps[1:]
+        found = [metrics.confusion_matrix(columns["ref"], hyp, len(index)) for hyp in hyps]
+        confusion = found[0] if len(found) == 1 else np.mean(found, axis=0)
         result["emotion"] = metrics.class_scores(confusion, decoded.labels)
     result["classes"] = {}
     for kind in decoded.hyps:

@@ -91,7 +91,8 @@ def pooled_results(table: dict, used: dict[int, list[dict]]) -> dict:
         used: Seed -> scores of its folds.
 
     Returns:
-        emotion and by_duration; nothing where no emotion is predicted.
+        orders (None where clips have one order), emotion and by_duration; nothing where no emotion
+        is predicted.
     """
     add_pooled(table, {seed: pool_folds(scores) for seed, scores in used.items()})
     first = next(iter(used.values()))[0]
@@ -102,6 +103,7 @@ def pooled_results(table: dict, used: dict[int, list[dict]]) -> dict:
         for name, interval in intervals(predictions, unit).items():
             table[name]["pooled"][f"interval_{unit}"] = list(interval)
     return {
+        "orders": spread_of_orders(used, predictions.ref, len(labels)),
         "emotion": mean_emotion(predictions, labels),
         "by_duration": by_duration(predictions, used, labels),
     }
@@ -151,7 +153,7 @@ def pool_classes(parts: list[dict]) -> dict:
     """Scores of the confusion matrices of several folds together; each may know other classes."""
     labels = list(dict.fromkeys(label for part in parts for label in part["recall"]))
     index = {label: i for i, label in enumerate(labels)}
-    confusion = np.zeros((len(labels), len(labels)), np.int64)
+    confusion = np.zeros((len(labels), len(labels)))  # means over orders are no whole numbers
     for part in parts:
         own = [index[label] for label in part["recall"]]
         confusion[np.ix_(own, own)] += np.array(part["confusion"])
@@ -204,10 +206,29 @@ def join(used: dict[int, list[dict]]) -> Predictions:
     first = next(iter(used.values()))
     return Predictions(
         ref=np.concatenate([score["utts"]["ref"] for score in first]).astype(np.int64),
-        hyp=np.array([[h for v in scores for h in v["utts"]["hyp"]] for scores in used.values()]),
+        hyp=np.array([row for scores in used.values() for row in order_rows(scores)]),
         spk=np.array([spk for score in first for spk in score["utts"]["spk"]]),
         num_classes=len(first[0]["labels"]),
     )
+
+
+def order_rows(scores: list[dict]) -> list[list[int]]:
+    """Predictions of the folds of a seed together, once for each order of the speakers' clips."""
+    columns = [[v["utts"]["hyp"], *v["utts"].get("hyp_orders", [])] for v in scores]
+    number = max(map(len, columns))  # of a fold with fewer (the corpus says the order), the first
+    padded = [c + c[:1] * (number - len(c)) for c in columns]
+    return [[h for hyps in padded for h in hyps[o]] for o in range(number)]
+
+
+def spread_of_orders(used: dict[int, list[dict]], ref: np.ndarray, num_classes: int) -> dict | None:
+    """Number of orders, and standard deviation of the pooled UA over them, mean over seeds."""
+    stds, number = [], 1
+    for scores in used.values():
+        rows = order_rows(scores)
+        number = len(rows)
+        found = [metrics.ua(metrics.confusion_matrix(ref, r, num_classes)) for r in rows]
+        stds.append(_std([float(ua) for ua in found]))
+    return None if number == 1 else {"number": number, "std_ua": _mean(stds)}
 
 
 def mean_emotion(predictions: Predictions, labels: list[str]) -> dict:

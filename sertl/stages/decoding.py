@@ -18,8 +18,12 @@ from sertl.data.fields import field_of
 from sertl.data.folds import FoldDir
 from sertl.errors import SertlError
 from sertl.runs import Run
+from sertl.seed import derive_seed
+from sertl.stages.phase import read_from
+from sertl.stages.training import speakers_hash
 from sertl.train import distributed
 from sertl.train.evaluate import predict
+from sertl.train.live_norm import LiveNorm
 from sertl.train.settings import AUTOCAST
 from sertl.train.trained import BEST, Trained, load_model
 
@@ -55,12 +59,22 @@ def decode(conf: dict, run: Run, parts: list[str], use_gpu: bool, redo: bool) ->
     trained.model.to(device)
     data_conf, dtype = trained.phase["data_conf"], AUTOCAST[trained.phase["optim_conf"]["autocast"]]
     beam = phase["decode_conf"]["beam"]
+    live = LiveNorm(trained.model, data_conf, device, dtype, trained.speaker_norm)
     for part, data, out in todo:
         dataset = open_dataset(trained, data, conf["dump"])
-        outputs, _ = predict(trained.model, dataset, data_conf, device, dtype, beam=beam)
-        classes = write_outputs(out, outputs, trained.spec.all_classes)
+        orders = orders_of(trained, data, phase["decode_conf"]["orders"])
+        for number in range(1, orders + 1):
+            seed = derive_seed(run.seed, "decode", number)
+            if trained.input == "feats":
+                dataset.normalise_speakers(trained.speaker_norm, seed)
+            live.refresh(dataset, seed)
+            outputs, _ = predict(trained.model, dataset, data_conf, device, dtype, beam=beam)
+            if number == 1:
+                classes = write_outputs(out, outputs, trained.spec.all_classes)
+            else:
+                write_order(out, number, outputs, trained.spec.labels)
         facts = {"data_dir": str(data.path), "fold": run.fold, "seed": run.seed, "set": part}
-        facts |= {"phase": phase["name"], "classes": classes}
+        facts |= {"phase": phase["name"], "classes": classes, "orders": orders}
         write_json(out / "decode.json", facts)
         fingerprint.finish(out)
         logger.info("%s: %d utts", out, len(dataset))
@@ -74,6 +88,9 @@ def inputs_of(conf: dict, folder: Path, trained_from: dict, data: DataDir) -> di
         "ids": fingerprint.ids_hash(data.utts),
         "beam": conf["phases"][-1]["decode_conf"]["beam"],
     }
+    if conf["phases"][-1]["data_conf"]["speaker_norm"]["mode"] != "none":
+        found["speakers"] = speakers_hash(data.utts.values())
+        found["orders"] = conf["phases"][-1]["decode_conf"]["orders"]
     return found | ({"audio": audio_hash(data.utts.values())} if conf["input"] == "wav" else {})
 
 
@@ -83,9 +100,10 @@ def open_dataset(trained: Trained, data: DataDir, dump: str | Path) -> UttDatase
     Raises:
         SertlError: If the dump is not the one, or one like it, that the model was trained on.
     """
-    store = None
+    store, statistics = None, ()
     if trained.input == "feats":
         store = FeatsStore(dump, trained.spec.layers)
+        statistics = read_from(store, trained.phase, len(trained.spec.layers))
         lines = fingerprint.differences(trained.encoder, store.inputs)
         if lines:
             raise SertlError(f"{dump} is not what the model was trained on: " + "; ".join(lines))
@@ -94,8 +112,30 @@ def open_dataset(trained: Trained, data: DataDir, dump: str | Path) -> UttDatase
         trained.spec.all_classes,
         feats=store,
         normalise=trained.spec.normalise,
+        statistics=statistics,
         tokenizer=trained.tokenizer,
     )
+
+
+def orders_of(trained: Trained, data: DataDir, wanted: int) -> int:
+    """In how many orders of a speaker's clips a set is decoded.
+
+    One, unless the result depends on the order and the corpus does not say it.
+    """
+    norm = trained.speaker_norm
+    ordered = all(u.order is not None for u in data.utts.values())
+    return 1 if norm is None or norm.mode != "online" or ordered else wanted
+
+
+def write_order(
+    out: Path, number: int, outputs: dict[str, dict[str, np.ndarray]], labels: Sequence[str]
+) -> None:
+    """Write the emotions that another order of each speaker's clips gives, for their spread."""
+    folder = out / f"order{number}"
+    folder.mkdir(exist_ok=True)
+    hyp = {u: labels[int(row["emo"].argmax())] for u, row in outputs.items() if "emo" in row}
+    if hyp:
+        write_table(folder / field_of("emo").hyp, hyp)
 
 
 def write_outputs(

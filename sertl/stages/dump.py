@@ -4,6 +4,7 @@
     dump/<upstream>/layer<l>/feats.scp      utterance -> ark and offset; feats.<n>.ark beside it
     dump/<upstream>/utt2num_frames          frames of each utterance, the same for all layers
     dump/<upstream>/fingerprint.json        what it was made from
+    dump/<upstream>.<statistics>/           the same with a vector of each utterance, not its frames
 
 A run that was stopped, be it by kill -9, goes on after the last whole chunk (dump_chunk.py): each
 process loses at most the chunk it was at, 10 to 50 utterances in a corpus of up to 20,000.
@@ -14,7 +15,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from sertl import fingerprint
 from sertl.data.ark import merge_scp
 from sertl.data.audio import SAMPLE_RATE, audio_hash
 from sertl.data.datadir import DataDir, Utterance, write_table
+from sertl.data.feats import FeatsStore, encoder_differences
 from sertl.errors import SertlError
 from sertl.lock import alone
-from sertl.stages.dump_chunk import Chunk, Job, cut_chunks, read_record
+from sertl.stages.dump_chunk import Chunk, Job, cut_chunks, pool_chunk, read_record
 from sertl.stages.dump_workers import choose_devices, run_chunks
 from sertl.upstream.build import describe, dump_layers
 from sertl.upstream.encoder import Upstream
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 DUMP_VERSION = 1  # raise it when the same inputs would give other files
 LOG_EVERY_SEC = 10.0
+DONE = fingerprint.Progress.DONE.value
+ENCODER = "encoder"  # what vectors are made from, if not from frames that were dumped
 
 
 def dump_feats(
@@ -48,6 +52,9 @@ def dump_feats(
     redo: bool = False,
     chunk_utts: int = 0,
     tuned: tuple[Upstream, str] | None = None,
+    pool: Sequence[str] = (),
+    normalise: bool = False,
+    frames: str | os.PathLike | None = None,
 ) -> None:
     """Dump the features of every utterance, unless that is done; go on where a run was stopped.
 
@@ -63,21 +70,22 @@ def dump_feats(
         chunk_utts: Utterances that become visible together; 0 chooses by the size of the corpus.
         tuned: An encoder whose weights are not those of the conf's checkpoint, and a hash of them;
             it works in this process, whatever nj.
+        pool: Statistics of the frames (nn/frame_statistics.py) to store instead of them.
+        normalise: With pool: layer-normalise every frame first.
+        frames: With pool: a dump of frames, which is used if it is there, finished and fits.
 
     Raises:
         SertlError: Bad or changed audio, other inputs than those of the files that are there, too
             little disk or memory.
     """
-    if not data.utts:
-        raise SertlError(f"{data.path} has no utterances")
-    if not batch_sec > 0:
-        raise SertlError(f"--batch-sec is {batch_sec}, expected more than 0")
+    check_dump(data, batch_sec)
     devices = choose_devices(nj, ngpu)[: None if tuned is None else 1]
     utts = list(data.utts.values())
-    job = Job(conf, Path(out), dump_layers(conf), compress, batch_sec)
-    inputs = dump_inputs(utts, conf, compress)
+    job = Job(conf, Path(out), dump_layers(conf), compress, batch_sec, tuple(pool), normalise)
+    inputs = dump_inputs(utts, conf, compress and not pool)
     if tuned is not None:
         inputs["weights"] = tuned[1]
+    store = _pool_source(frames, inputs, job, redo) if pool else None
     with alone(job.out, wait=True):
         progress = fingerprint.begin(job.out, inputs, redo)
         if progress is fingerprint.Progress.DONE:
@@ -86,29 +94,91 @@ def dump_feats(
         chunks = cut_chunks(utts, chunk_utts)
         todo = [chunk for chunk in chunks if read_record(job, chunk) is None]
         if progress is fingerprint.Progress.RESUME:
-            left = sum(len(chunk.utts) for chunk in todo)
+            left = sum(len(c.utts) for c in todo)
             logger.info("%s: going on, %d of %d utterances left", job.out, left, len(utts))
-        _write_chunks(job, todo, devices, tuned and tuned[0])
+        _write_chunks(job, todo, devices, store or (tuned and tuned[0]))
         _join(job, chunks)
         fingerprint.finish(job.out)
         _tidy(job, chunks)
     logger.info("%s: %d utterances, layers %s", job.out, len(utts), job.layers)
 
 
+def check_dump(data: DataDir, batch_sec: float) -> None:
+    """Refuse what cannot be dumped."""
+    if not data.utts:
+        raise SertlError(f"{data.path} has no utterances")
+    if not batch_sec > 0:
+        raise SertlError(f"--batch-sec is {batch_sec}, expected more than 0")
+
+
+def _pool_source(
+    frames: str | os.PathLike | None, inputs: dict, job: Job, redo: bool
+) -> FeatsStore | None:
+    """The frames that vectors are made from, if any are there; what they are goes into inputs.
+
+    What was begun from frames or from the encoder goes on from it: vectors of frames that were
+    stored with 16 bits are not equal to the bit.
+    """
+    store = _frames_there(frames, inputs, job.layers)
+    source = ENCODER if store is None else store.inputs["format"]
+    begun = None if redo else fingerprint.read_fingerprint(job.out)
+    if begun is not None:
+        source = begun["inputs"].get("pooled_from", ENCODER)
+        if source != ENCODER and store is None and begun["state"] != DONE:
+            raise SertlError(
+                f"{job.out} was begun from the frames in {frames}, which are not there or are "
+                "others now; make it anew with --redo"
+            )
+    inputs |= {"pool": list(job.pool), "normalise": job.normalise, "pooled_from": source}
+    return None if source == ENCODER else store
+
+
+def _frames_there(
+    frames: str | os.PathLike | None, inputs: dict, layers: Sequence[int]
+) -> FeatsStore | None:
+    """A finished dump of the frames of the same recordings by the same encoder, if there is one."""
+    record = None if frames is None else fingerprint.read_fingerprint(frames)
+    if record is None or record["state"] != DONE:
+        return None
+    found = record["inputs"]
+    same = all(found.get(k) == inputs.get(k) for k in ("ids", "audio", "dump_version", "weights"))
+    if not same or "pool" in found or encoder_differences(found, inputs):
+        return None
+    return FeatsStore(frames, layers) if {*layers} <= {*found["layers"]} else None
+
+
 def _write_chunks(
-    job: Job, todo: Sequence[Chunk], devices: Sequence[str], tuned: Upstream | None
+    job: Job,
+    todo: Sequence[Chunk],
+    devices: Sequence[str],
+    source: Upstream | FeatsStore | None,
 ) -> None:
     """Write what is not there yet, and leave no file behind that is not whole."""
     _check_space(job, todo)
     try:
         _sweep(job)
-        with closing(run_chunks(job, todo, devices, tuned)) as done:
+        if isinstance(source, FeatsStore):
+            logger.info("%s: pooling the frames in %s", job.out, source.dump)
+            report(_pool_chunks(source, job, todo), todo)
+            return
+        with closing(run_chunks(job, todo, devices, source)) as done:
             report(done, todo)
     except OSError as error:  # of a full disk, Python does not say which
         error.filename = error.filename or str(job.out)
         raise
     finally:
         _sweep(job)
+
+
+def _pool_chunks(store: FeatsStore, job: Job, todo: Sequence[Chunk]) -> Iterator[Chunk | None]:
+    """Pool every chunk and yield each when it is done, after the None that run_chunks begins with.
+
+    In this process: reading frames takes hundredths of the encoder's time.
+    """
+    yield None
+    for chunk in todo:
+        pool_chunk(store, job, chunk)
+        yield chunk
 
 
 def dump_inputs(utts: Sequence[Utterance], conf: dict, compress: bool) -> dict:
@@ -154,9 +224,11 @@ def report(done: Iterable[Chunk | None], todo: Sequence[Chunk]) -> None:
 
 
 def _check_space(job: Job, todo: Sequence[Chunk]) -> None:
-    frames = sum(chunk.sec for chunk in todo) * SAMPLE_RATE / job.conf["stride"]
-    values = frames * job.conf["hidden_size"] * len(job.layers)
-    needed = values * (2 if job.compress else 4) / 2**30
+    rows, width = sum(chunk.sec for chunk in todo) * SAMPLE_RATE / job.conf["stride"], 1
+    if job.pool:
+        rows, width = sum(len(chunk.utts) for chunk in todo), len(job.pool)
+    values = rows * width * job.conf["hidden_size"] * len(job.layers)
+    needed = values * (2 if job.compress and not job.pool else 4) / 2**30
     free = shutil.disk_usage(job.out).free / 2**30
     if needed > free:
         raise SertlError(

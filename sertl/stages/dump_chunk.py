@@ -8,12 +8,13 @@ of these sizes is whole.
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from sertl.atomic import write_json
@@ -21,7 +22,9 @@ from sertl.data.ark import ArkWriter
 from sertl.data.audio import SAMPLE_RATE, read_audio
 from sertl.data.batching import cut_by_duration
 from sertl.data.datadir import Utterance
+from sertl.data.feats import FeatsStore
 from sertl.errors import SertlError
+from sertl.nn.frame_statistics import pool_frames
 from sertl.upstream.encoder import Upstream
 
 logger = logging.getLogger(__name__)
@@ -42,6 +45,8 @@ class Job:
         layers: Hidden states to write, ascending.
         compress: 16 bits per value instead of float32.
         batch_sec: Longest clip times number of clips in a forward pass, at most.
+        pool: Statistics of the frames to write instead of them, a vector of each utterance.
+        normalise: Layer-normalise every frame before it is pooled.
     """
 
     conf: dict
@@ -49,6 +54,8 @@ class Job:
     layers: list[int]
     compress: bool
     batch_sec: float
+    pool: tuple[str, ...] = ()
+    normalise: bool = False
 
     def prefix(self, layer: int, number: int) -> Path:
         """Path without suffix of a layer's ark and scp of chunk number."""
@@ -105,23 +112,50 @@ def dump_chunk(upstream: Upstream, device: torch.device, job: Job, chunk: Chunk)
         SertlError: Bad audio, too little memory, features that are not finite; naming the
             utterance and its file.
     """
+    _write_chunk(job, chunk, _encoded(upstream, device, job, chunk))
+
+
+def pool_chunk(store: FeatsStore, job: Job, chunk: Chunk) -> None:
+    """Write the arks of a chunk of vectors from frames that were dumped before, then its record."""
+    read = ((utt, torch.from_numpy(store.read(utt.utt))) for utt in chunk.utts)
+    _write_chunk(job, chunk, read)
+
+
+def _encoded(
+    upstream: Upstream, device: torch.device, job: Job, chunk: Chunk
+) -> Iterator[tuple[Utterance, list[torch.Tensor]]]:
+    """Each utterance with its hidden states, L times (T, D)."""
+    durs = [u.dur_sec for u in chunk.utts]
+    for indices in cut_by_duration(range(len(durs)), durs, job.batch_sec):
+        utts = [chunk.utts[i] for i in indices]
+        hidden, lens = _encode(upstream, device, job.layers, utts)
+        hidden = [states.float().cpu() for states in hidden]  # L x (B, T, D)
+        for row, (utt, length) in enumerate(zip(utts, lens.tolist(), strict=True)):
+            yield utt, [states[row, :length] for states in hidden]
+
+
+def _write_chunk(
+    job: Job, chunk: Chunk, found: Iterable[tuple[Utterance, Sequence[torch.Tensor]]]
+) -> None:
     frames: dict[str, int] = {}
     with ExitStack() as stack:
         writers = [
             stack.enter_context(ArkWriter(job.prefix(layer, chunk.number), job.compress))
             for layer in job.layers
         ]
-        durs = [u.dur_sec for u in chunk.utts]
-        for indices in cut_by_duration(range(len(durs)), durs, job.batch_sec):
-            utts = [chunk.utts[i] for i in indices]
-            hidden, lens = _encode(upstream, device, job.layers, utts)
-            hidden = [states.float().cpu() for states in hidden]  # L x (B, T, D)
-            for row, (utt, length) in enumerate(zip(utts, lens.tolist(), strict=True)):
-                for writer, states in zip(writers, hidden, strict=True):
-                    _write(writer, utt, states[row, :length])
-                frames[utt.utt] = length
+        for utt, layers in found:
+            for writer, states in zip(writers, layers, strict=True):
+                _write(writer, utt, _pooled(job, states) if job.pool else states)
+            frames[utt.utt] = len(layers[0])
     sizes = {str(ark): ark.stat().st_size for ark in _arks(job, chunk.number)}
     write_json(job.record(chunk.number), {"num_frames": frames, "bytes": sizes})
+
+
+def _pooled(job: Job, states: torch.Tensor) -> torch.Tensor:
+    """(T, D) -> (S * D,)."""
+    if job.normalise:
+        states = F.layer_norm(states, states.shape[-1:])
+    return pool_frames(states, job.pool)
 
 
 def read_record(job: Job, chunk: Chunk) -> dict[str, int] | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from sertl.config import load_method, load_yaml, parse_overrides, save_config
 from sertl.errors import SertlError
 from sertl.fingerprint import differences
+from sertl.nn.frame_statistics import parse_statistics
+from sertl.stages.phase import choose_layers, statistics_of
 from sertl.stages.training_data import of_fold
 from sertl.upstream.build import load_conf
 
@@ -21,6 +23,7 @@ def resolve(
     ckpt: str | None = None,
     data: str = "data",
     dump: str = "",
+    pool: str = "",
 ) -> dict:
     """Resolve everything a run depends on into one dictionary.
 
@@ -32,6 +35,12 @@ def resolve(
         ckpt: Local weights of the upstream, if not the conf's own.
         data: Folder of the folds: `data`, or `data/<policy>/<protocol>`.
         dump: Folder of the hidden states, for input `feats`; empty: dump/<upstream>.
+        pool: Statistics of frames to dump instead of them; empty: what the method needs; "none":
+            frames.
+
+    Returns:
+        The method's configuration with data, upstream, and dump: where its features are; `pool`
+        says what they are: statistics of the frames, or [] for frames.
     """
     overrides = parse_overrides(settings)
     changes = overrides.pop("upstream", {})
@@ -40,27 +49,80 @@ def resolve(
     if ckpt:
         changes["ckpt"] = ckpt
     encoder = load_conf(upstream, Path(conf_dir) / "upstream", changes)
+    conf = load_method(conf_dir, method, overrides)
+    statistics, normalise = pooled_of(conf, encoder, pool)
     return {
         "data": data,
-        "dump": dump or f"dump/{dump_name(upstream, settings)}",
+        "dump": pooled_dump(dump or f"dump/{dump_name(upstream, settings)}", statistics, normalise),
+        "pool": statistics,
         "upstream_name": upstream,
         "upstream": encoder,
-        **load_method(conf_dir, method, overrides),
+        **conf,
     }
 
 
-def shorthands(unlabelled: str, init_wap: str, phases: Sequence[str]) -> list[str]:
-    """The settings that two options of run.sh stand for.
+def pooled_of(conf: dict, encoder: dict, pool: str) -> tuple[list[str], bool]:
+    """Statistics of frames that stage 3 stores for a method, and whether frames are normalised.
+
+    Args:
+        conf: Of the method.
+        encoder: Of the upstream.
+        pool: As in resolve.
+
+    Returns:
+        ([], False) where some phase needs frames.
+
+    Raises:
+        SertlError: A pool that the method cannot work from.
+    """
+    asked = [] if pool == "none" else parse_statistics(pool)
+    if pool == "none" or conf["input"] != "feats":
+        if asked:
+            raise SertlError(f"--pool {pool}: {conf['method']} reads audio, nothing is dumped")
+        return [], False
+    wanted: list[str] = []
+    normalised = set()
+    for phase in conf["phases"] + ([conf["teacher"]] if "teacher" in conf else []):
+        count = encoder["num_layers"]
+        layers = choose_layers(phase["data_conf"]["layers"], count, list(range(count)))
+        found = () if "pseudo_labels" in conf else statistics_of(phase, len(layers))
+        if not found:
+            if asked:
+                raise SertlError(
+                    f"--pool {pool}: phase {phase['name']} of {conf['method']} needs frames"
+                )
+            return [], False
+        wanted += [name for name in found if name not in wanted]
+        normalised.add(phase["data_conf"]["normalise"])
+    if len(normalised) > 1:
+        return [], False
+    if missing := [name for name in wanted if asked and name not in asked]:
+        raise SertlError(f"--pool {pool} lacks {', '.join(missing)}, which the method reads")
+    return asked or wanted, normalised.pop()
+
+
+def pooled_dump(dump: str, statistics: Sequence[str], normalise: bool) -> str:
+    """Where the vectors of a dump are; the dump itself where there are no statistics."""
+    if not statistics:
+        return dump
+    return f"{dump}.{'-'.join(statistics)}{'.normalised' if normalise else ''}"
+
+
+def shorthands(
+    unlabelled: str, init_wap: str, phases: Sequence[str], speaker_norm: str = ""
+) -> list[str]:
+    """The settings that options of run.sh stand for.
 
     Args:
         unlabelled: Data directories for the phase `pretrain`, in one string.
         init_wap: Phase folder or experiment whose trained WAP adapter is taken.
         phases: Names of the method's phases.
+        speaker_norm: none, offline or online; empty: as the method says.
 
     Raises:
         SertlError: If the method has no use for the option.
     """
-    settings = []
+    settings = [f"data_conf.speaker_norm.mode={speaker_norm}"] if speaker_norm else []
     if unlabelled:
         if "pretrain" not in phases:
             raise SertlError(f"--unlabelled feeds a phase 'pretrain'; the method has {phases}")
@@ -95,6 +157,7 @@ def make_tag(upstream: str, method: str, settings: Sequence[str], variant: str =
 
 def _word(setting: str) -> str:
     key, _, value = setting.partition("=")
+    key = key.removesuffix(".mode")
     words = [key.split(".")[-1]] + [value] * (value != "true")
     words = [re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words]
     return "-".join(words)

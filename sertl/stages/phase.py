@@ -14,6 +14,7 @@ from sertl.data.feats import FeatsStore
 from sertl.data.fields import field_of
 from sertl.data.folds import FoldDir
 from sertl.data.frame_labels import FrameLabels
+from sertl.data.speaker_norm import SpeakerNorm, check_speaker_norm, fit_speaker_norm
 from sertl.data.tokenizer import Tokenizer
 from sertl.errors import SertlError, unknown_name
 from sertl.models.base import MODELS, SERModel, Spec
@@ -35,6 +36,7 @@ class Inputs:
         encoder: Fingerprint of the encoder; of `feats`, that of the dump.
         layers: Hidden states that the model reads.
         store: Dumped features; None for a live upstream.
+        statistics: What the model reads of a pooled dump; empty where it reads frames.
         pseudo: Frame pseudo-labels, if the model needs them.
         other_feats: Data directory of another corpus -> what identifies its dump.
 
@@ -53,10 +55,13 @@ class Inputs:
             self.encoder = fingerprint.require_done(conf["dump"], "stage 3 (dump_feats)")
             available = self.encoder["layers"]
         self.layers = choose_layers(data["layers"], self.upstream_conf["num_layers"], available)
+        self.statistics: tuple[str, ...] = ()
         if not self.live:
             self.store = FeatsStore(conf["dump"], self.layers)
+            self.statistics = read_from(self.store, phase, len(self.layers))
             self._add_other_feats(Path(conf["dump"]), data["train"])
         check_time_mask(data, self.live)
+        check_speaker_norm(data["speaker_norm"])
         self.pseudo = None
         if "pseudo" in MODELS.get(phase["model"]).needs:
             self.pseudo = FrameLabels(run.phase(PSEUDO_LABELS))
@@ -119,9 +124,20 @@ class OpenPhase:
             seed=self.run.seed if training else 0,
             cache_gib=conf["cache_gib"],
             hidden_size=self.spec.hidden_size,
-            tokenizer=self.tokenizer,
+            statistics=self.inputs.statistics,
+            tokenizer=self.tokenizer if "text" in MODELS.get(self.phase["model"]).needs else None,
             pseudo=self.inputs.pseudo,
         )
+
+    def fit_speaker_norm(self, data: UttDataset) -> SpeakerNorm | None:
+        """Statistics of speaker normalisation from training utterances.
+
+        None for mode none, and for a live encoder, whose vectors train/live_norm.py looks after.
+        """
+        conf = self.phase["data_conf"]["speaker_norm"]
+        if conf["mode"] == "none" or self.inputs.live:
+            return None
+        return fit_speaker_norm(data.clip_vectors(), [u.spk for u in data.utts], conf)
 
     def build(self) -> SERModel:
         """The model with its random weights, on the encoder if that is live."""
@@ -193,6 +209,40 @@ def classes_of(name: str, data: DataDir) -> tuple[str, ...]:
     found = {u.value(name) for u in data.utts.values()} - {None}
     known = field_of(name).values
     return tuple(value for value in known if value in found) if known else tuple(sorted(found))
+
+
+def statistics_of(phase: dict, num_layers: int) -> tuple[str, ...]:
+    """Statistics of the frames that are all a phase needs of dumped features; () for frames.
+
+    Args:
+        phase: Its configuration.
+        num_layers: Hidden states that it reads.
+    """
+    if phase["data_conf"]["crop_sec"]:
+        return ()
+    return MODELS.get(phase["model"]).statistics(phase["model_conf"], num_layers)
+
+
+def read_from(store: FeatsStore, phase: dict, num_layers: int) -> tuple[str, ...]:
+    """What a phase reads of a pooled dump; () if the dump holds frames.
+
+    Raises:
+        SertlError: A pooled dump, but the phase needs frames, or frames pooled otherwise.
+    """
+    if not store.pool:
+        return ()
+    wanted, normalise = statistics_of(phase, num_layers), phase["data_conf"]["normalise"]
+    if not wanted:
+        raise SertlError(
+            f"phase {phase['name']} needs frames, and {store.dump} holds their "
+            f"{', '.join(store.pool)}; run with --pool none"
+        )
+    if normalise is not store.inputs["normalise"]:
+        raise SertlError(
+            f"{store.dump} was pooled with normalise={store.inputs['normalise']}, the phase has "
+            f"data_conf.normalise={normalise}: run stage 3 again"
+        )
+    return wanted
 
 
 def choose_layers(

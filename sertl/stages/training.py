@@ -2,6 +2,8 @@
 """Stages 4 and 6: train one phase of one run."""
 
 import logging
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,12 +14,13 @@ from sertl.data.audio import audio_hash
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.folds import FoldDir
 from sertl.data.frame_labels import FrameLabels
+from sertl.data.speaker_norm import SpeakerNorm
 from sertl.models.base import MODELS, SERModel
 from sertl.peft.tuning import trained_by_group, trained_line
 from sertl.runs import Run
 from sertl.seed import derive_seed, seed_everything
-from sertl.stages.cluster_diagnostics import write_diagnostics
 from sertl.stages.phase import OpenPhase, open_phase
+from sertl.stages.selecting import Budget, find_budget, joined, splits_of
 from sertl.stages.start import start_model, start_of
 from sertl.stages.training_data import save_ids
 from sertl.train import checkpoint, distributed
@@ -38,26 +41,68 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     if claim(out, inputs_of(opened, fold, protocol, start), redo) is fingerprint.Progress.DONE:
         logger.info("%s: already trained", out)
         return
-    model = build_model(opened, start, device)
+    splits = splits_of(opened, protocol)
+    seen = joined(opened) if splits else opened.train
+    norm = opened.fit_speaker_norm(opened.dataset(seen))
+    make = partial(make_trainer, opened, norm, start, device)
+    budget = None
+    if splits:
+        budget = find_budget(
+            splits,
+            lambda s: make(out / s.name, s.train, s.held_out, select, all_epochs=True),
+            out,
+            select,
+        )
+    rule, dev = ("last", None) if splits else (select, opened.dev)
+    trainer = make(out, seen, dev, rule, budget=budget)
     rank, _ = distributed.rank_and_world()
     if rank == 0:
-        save_ids(out, opened.train, start)
-    trainer = Trainer(
-        model,
-        phase,
-        opened.dataset(opened.train, training=True),
-        opened.dataset(opened.dev) if opened.dev else None,
-        out,
-        run.seed,
-        select,
-        device,
-        to_rebuild(conf, phase, opened.spec, opened.inputs.encoder, opened.tokenizer),
-    )
+        save_ids(out, seen, start)
     state = trainer.run()
     if rank == 0:
-        write_record(opened, trainer, state, select, out)
+        write_record(opened, trainer, state, select, budget)
         fingerprint.finish(out)
     distributed.barrier()
+
+
+def make_trainer(
+    opened: OpenPhase,
+    norm: SpeakerNorm | None,
+    start: Path | None,
+    device: torch.device,
+    out: Path,
+    train: DataDir,
+    dev: DataDir | None,
+    select: str,
+    budget: Budget | None = None,
+    all_epochs: bool = False,
+) -> Trainer:
+    """A trainer of a new model.
+
+    Args:
+        opened: The phase.
+        norm: How speakers are normalised.
+        start: Folder of the phase that its weights come from.
+        device: Where it trains.
+        out: Folder of last.pt, best.pt and the log.
+        train: Training utterances.
+        dev: What judges every epoch, if anything does.
+        select: A key of settings.SELECT.
+        budget: Updates to make, if they are known; else the phase's epochs.
+        all_epochs: Whether to judge them all, whatever the phase's patience.
+    """
+    phase, conf = opened.phase, opened.conf
+    if all_epochs:
+        phase = {**phase, "optim_conf": {**phase["optim_conf"], "patience": 0}}
+    model = build_model(opened, start, device)
+    sets = [opened.dataset(train, training=True), opened.dataset(dev) if dev else None]
+    for data in sets:
+        if data is not None:
+            data.normalise_speakers(norm, opened.run.seed)
+    rebuild = to_rebuild(conf, phase, opened.spec, opened.inputs.encoder, opened.tokenizer, norm)
+    out.mkdir(parents=True, exist_ok=True)
+    length = None if budget is None else (budget.updates, budget.total)
+    return Trainer(model, phase, *sets, out, opened.run.seed, select, device, rebuild, length)
 
 
 def inputs_of(opened: OpenPhase, fold: FoldDir, protocol: dict, start: Path | None) -> dict:
@@ -78,6 +123,8 @@ def inputs_of(opened: OpenPhase, fold: FoldDir, protocol: dict, start: Path | No
     if inputs.live:
         made_from["audio"] = audio_hash(utts)
         made_from["dropout"] = opened.conf["upstream"]["dropout"]
+    if phase["data_conf"]["speaker_norm"]["mode"] != "none":
+        made_from["speakers"] = speakers_hash(utts)
     if inputs.other_feats:
         made_from["other_feats"] = inputs.other_feats
     if inputs.pseudo is not None:
@@ -85,6 +132,11 @@ def inputs_of(opened: OpenPhase, fold: FoldDir, protocol: dict, start: Path | No
     if "text" in needs:
         made_from["tokenizer"] = fold.tokenizer_hash()
     return made_from
+
+
+def speakers_hash(utts: Iterable[Utterance]) -> str:
+    """Hash of who says what when, on which speaker normalisation depends."""
+    return fingerprint.ids_hash(f"{u.utt} {u.spk} {u.order}" for u in utts)
 
 
 def label_words(utt: Utterance, needs: tuple[str, ...]) -> list[str]:
@@ -119,38 +171,48 @@ def build_model(opened: OpenPhase, start: Path | None, device: torch.device) -> 
     return model
 
 
-def write_record(opened: OpenPhase, trainer: Trainer, state: State, select: str, out: Path) -> None:
+def write_record(
+    opened: OpenPhase, trainer: Trainer, state: State, select: str, budget: Budget | None
+) -> None:
     """Write run.json, with the facts of the selected model, and its diagnostics."""
-    model, phase, device = trainer.model, opened.phase, trainer.device
+    model, device, out = trainer.model, trainer.device, trainer.out
     checkpoint.load_trained(model, checkpoint.load(out / BEST)["model"], str(out / BEST))
     cost, found = costs(trainer, state, device), {}
     logger.info("%s: %s", out, cost_line(cost))
     if model.num_clusters:
+        from sertl.stages.cluster_diagnostics import write_diagnostics  # slow to import
+
         found["clusters"] = write_diagnostics(out, model, opened, device)
-    write_json(
-        out / "run.json",
-        {
-            "phase": phase["name"],
-            "method": opened.conf["method"],
-            "input": opened.conf["input"],
-            "upstream": opened.inputs.encoder,
-            "layers": opened.inputs.layers,
-            "selected": {"epoch": state.best_epoch, "metric": select, "value": state.best},
-            "params": count_parameters(model),
-            "trained_by_group": trained_by_group(model),
-            "seen_ids": seen_ids(opened.train, opened.dev, opened.inputs.pseudo),
-            "transductive": opened.conf["transductive"],
-            "class_weights": phase["data_conf"]["class_weights"],
-            "crop_sec": phase["data_conf"]["crop_sec"],
-            "config_hash": fingerprint.text_hash(str(phase)),
-            "commit": provenance.commit(),
-            "environment": provenance.environment(),
-            **cost,
-            "checkpoint_mib": round((out / BEST).stat().st_size / 2**20, 3),
-            **model.facts(),
-            **found,
-        },
-    )
+    selected = {"epoch": state.best_epoch, "metric": select, "value": state.best}
+    if budget is not None:
+        selected |= {"epoch": budget.epoch, "value": budget.value}
+        found["selection"] = budget.words
+    write_json(out / "run.json", {**record_of(opened, model, selected, out), **cost, **found})
+
+
+def record_of(opened: OpenPhase, model: SERModel, selected: dict, out: Path) -> dict:
+    """What run.json says of any phase, trained or solved."""
+    phase = opened.phase
+    return {
+        "phase": phase["name"],
+        "method": opened.conf["method"],
+        "input": opened.conf["input"],
+        "upstream": opened.inputs.encoder,
+        "layers": opened.inputs.layers,
+        "selected": selected,
+        "params": count_parameters(model),
+        "trained_by_group": trained_by_group(model),
+        "seen_ids": seen_ids(opened.train, opened.dev, opened.inputs.pseudo),
+        "transductive": opened.conf["transductive"],
+        "speaker_norm": phase["data_conf"]["speaker_norm"]["mode"],
+        "class_weights": phase["data_conf"]["class_weights"],
+        "crop_sec": phase["data_conf"]["crop_sec"],
+        "config_hash": fingerprint.text_hash(str(phase)),
+        "commit": provenance.commit(),
+        "environment": provenance.environment(),
+        "checkpoint_mib": round((out / BEST).stat().st_size / 2**20, 3),
+        **model.facts(),
+    }
 
 
 def count_parameters(model: torch.nn.Module) -> dict[str, int]:

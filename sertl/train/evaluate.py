@@ -47,7 +47,7 @@ def predict(
     outputs: dict[str, dict[str, np.ndarray]] = {}
     sums: dict[str, float] = {}
     total = 0.0
-    for batch in prefetch(data.batch(indices) for indices in batches):
+    for batch in prefetch((data.batch(indices) for indices in batches), data.depth):
         batch = batch.to(device)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             if not with_loss:

@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -21,8 +21,10 @@ from sertl.data.dataset import Batch, UttDataset, prefetch
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.train import checkpoint, distributed
+from sertl.train.average import WeightAverage
 from sertl.train.ctc_text import warn_of_unread
 from sertl.train.evaluate import evaluate
+from sertl.train.live_norm import LiveNorm
 from sertl.train.optim import build_optimizer, set_lr
 from sertl.train.record import Record
 from sertl.train.settings import (
@@ -47,6 +49,7 @@ class State:
     batch: int = 0  # batches of this epoch that are done
     update: int = 0
     best: float | None = None
+    best_tie: float | None = None
     best_epoch: int = 0
     finished: bool = False
 
@@ -64,6 +67,8 @@ class Trainer:
         select: A key of settings.SELECT; needs dev unless it is last.
         device: Where batches go.
         to_rebuild: What best.pt carries beside the weights, see train/trained.py.
+        budget: Updates after which training ends, and of how many the schedule is; None for all
+            epochs of this training set.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class Trainer:
         select: str,
         device: torch.device,
         to_rebuild: dict | None = None,
+        budget: tuple[int, int] | None = None,
     ):
         check_settings(conf, select, train, dev, device)
         check_whole_clips(model, conf)
@@ -84,7 +90,7 @@ class Trainer:
         self.model, self.train_set, self.dev_set = model, train, dev
         self.data, self.optim = conf["data_conf"], conf["optim_conf"]
         self.out, self.seed, self.device = Path(out), seed, device
-        self.metric = SELECT[select]
+        self.metric, self.tie = SELECT[select]
         self.rank, self.world = distributed.rank_and_world()
         self.dtype = AUTOCAST[self.optim["autocast"]]
         self.optimizer = build_optimizer(model, self.optim)
@@ -93,21 +99,28 @@ class Trainer:
         self.lr = 0.0  # of the latest update, before lr_scale
         self.record = Record(self.out, enabled=self.rank == 0)
         check_whole_batches(model, self.data, train, self.world)
-        self.total = self.optim["epochs"] * len(self._batches(1))
+        self.per_epoch = len(self._batches(1))
+        whole = self.optim["epochs"] * self.per_epoch
+        self.stop, self.total = budget or (whole, whole)
+        self.average = WeightAverage(model, self.optim["ema"])
+        self.live = LiveNorm(model, self.data, device, self.dtype)
 
     def run(self) -> State:
         """Train to the end, from the last saved state if there is one."""
         if not self._resume():
             self.record.restart()
+            self.live.refresh(self.train_set, self.seed, fit=True)
             self._initialise()
         begun, first_epoch, dev = time.monotonic(), self.state.epoch, {}
-        while self.state.epoch <= self.optim["epochs"] and not self.state.finished:
+        while (self.state.update < self.stop or self.state.batch) and not self.state.finished:
             self._epoch()
-            dev = self._dev() if self.dev_set is not None else {}
-            self._choose(dev)
+            with self.average.in_place():
+                self.live.refresh(self.train_set, self.seed, fit=True)
+                dev = self._dev() if self.dev_set is not None else {}
+                self._choose(dev)
             epochs_done = self.state.epoch - first_epoch + 1
             rate = (time.monotonic() - begun) / epochs_done
-            left = rate * (self.optim["epochs"] - self.state.epoch)
+            left = rate * max(0, math.ceil(self.stop / self.per_epoch) - self.state.epoch)
             logger.info(
                 "epoch %d/%d: %s | %.1f s/epoch, at most %.0f s left",
                 self.state.epoch,
@@ -146,11 +159,14 @@ class Trainer:
                 yield None, True
 
     def _epoch(self) -> None:
+        if self.average.decay and not self.state.batch:  # else what was found before dev holds
+            self.live.refresh(self.train_set, self.seed, fit=True)
         self.model.train()
         begun, waited = time.monotonic(), 0.0
         weight = torch.zeros((), device=self.device)
         todo = self._batches(self.state.epoch)[self.state.batch :]
-        source = prefetch(self._micro_batches(todo))
+        todo = todo[: self.stop - self.state.update]
+        source = prefetch(self._micro_batches(todo), self.train_set.depth)
         while True:
             asked = time.monotonic()
             batch, last = next(source, (None, None))
@@ -215,6 +231,7 @@ class Trainer:
         self.state.update += 1
         self.state.batch += 1
         self.model.after_step(self.state.update, self.total)
+        self.average.update(self.state.update)
         self.record.update(self.state.update, lr=self.lr, grad_norm=float(norm))
         diagnostics = self.model.diagnostics()
         if diagnostics:
@@ -225,6 +242,7 @@ class Trainer:
             self._save()
 
     def _dev(self) -> dict[str, float]:
+        self.live.refresh(self.dev_set, self.seed)
         values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
         better = self.metric is not None and self._is_better(values)
         self.record.write({"kind": "dev", "epoch": self.state.epoch, **values, "best": better})
@@ -236,15 +254,18 @@ class Trainer:
         value, best = values[self.metric], self.state.best
         if best is None or math.isnan(best):  # NaN is no score to beat
             return True
+        if value == best and self.tie is not None:
+            return values[self.tie] < self.state.best_tie
         return value < best if self.metric == "loss" else value > best  # a tie keeps the earlier
 
     def _choose(self, dev: dict[str, float]) -> None:
         """Keep the model if it is the best so far; stop when patience is spent."""
         if self.metric is None:
-            if self.state.epoch == self.optim["epochs"]:
+            if self.state.update >= self.stop:
                 self._keep(None)
             return
         if self._is_better(dev):
+            self.state.best_tie = dev.get(self.tie or "")
             self._keep(dev[self.metric])
         patience = self.optim["patience"]
         self.state.finished = (
@@ -255,7 +276,10 @@ class Trainer:
         self.state.best, self.state.best_epoch = value, self.state.epoch
         if self.rank == 0:
             weights = checkpoint.trained_state(self.model)
-            checkpoint.save(self.out / BEST, {**self.to_rebuild, "model": weights})
+            found = {**self.to_rebuild, "model": weights}
+            if self.live.norm is not None:
+                found["speaker_norm"] = asdict(self.live.norm)
+            checkpoint.save(self.out / BEST, found)
 
     def _save(self) -> None:
         """Write everything a resume needs; the random state of every process goes along."""
@@ -268,6 +292,8 @@ class Trainer:
                     "model": checkpoint.trained_state(self.model),
                     "optimizer": self.optimizer.state_dict(),
                     "scaler": self.scaler.state_dict(),
+                    "average": self.average.state(),
+                    "shifts": self.model.shifts,
                     "state": vars(self.state),
                     "random": random,
                     "records": records,
@@ -301,6 +327,8 @@ class Trainer:
         checkpoint.load_trained(self.model, saved["model"], str(path))
         self.optimizer.load_state_dict(saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
+        self.average.restore(saved["average"])
+        self.model.shifts = saved["shifts"]
         self.state = State(**saved["state"])
         self.record.restore(saved["records"][self.rank])
         checkpoint.set_random_state(saved["random"][self.rank], self.device)

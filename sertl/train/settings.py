@@ -10,11 +10,21 @@ from sertl.errors import SertlError, check_count, unknown_name
 from sertl.models.base import SERModel
 
 AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-SELECT = {"dev_ua": "ua", "dev_wa": "wa", "dev_ccc": "ccc", "dev_loss": "loss", "last": None}
+# What chooses the checkpoint, and what decides a tie of it (None: the earlier epoch).
+SELECT = {
+    "dev_ua": ("ua", None),
+    "dev_ua_loss": ("ua", "loss"),
+    "dev_wa": ("wa", None),
+    "dev_ccc": ("ccc", None),
+    "dev_loss": ("loss", None),
+    "last": (None, None),
+}
 SAMPLERS = ("shuffle", "balanced")
 COUNTS = {  # whole numbers and their least values
     "data_conf": {"batch_size": 1, "bucket": 1},
     "optim_conf": {"epochs": 1, "patience": 0, "save_updates": 0},
+    "decode_conf": {"orders": 1},
+    "select_conf": {"folds": 0},
 }
 NUMBERS = {  # least and greatest values
     "data_conf": {"batch_sec": (1e-3, math.inf), "crop_sec": (0.0, math.inf)},
@@ -22,6 +32,7 @@ NUMBERS = {  # least and greatest values
         "lr": (0.0, math.inf),
         "weight_decay": (0.0, math.inf),
         "grad_clip": (0.0, math.inf),
+        "ema": (0.0, 0.99999),
         "warmup": (0.0, 1.0),
         "hold": (0.0, 1.0),
     },
@@ -45,7 +56,7 @@ def check_settings(
     """
     if select not in SELECT:
         raise unknown_name("select", select, SELECT)
-    if SELECT[select] is not None and dev is None:
+    if SELECT[select][0] is not None and dev is None:
         raise SertlError(f"select: {select} needs a dev set, and this protocol has none")
     for section, counts in COUNTS.items():
         for key, least in counts.items():

@@ -9,6 +9,7 @@ model that reads audio, the encoder's own checkpoint. Tensors, numbers and strin
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sertl.data.speaker_norm import SpeakerNorm
 from sertl.data.tokenizer import Tokenizer, pack_tokenizer, unpack_tokenizer
 from sertl.errors import SertlError
 from sertl.fingerprint import differences
@@ -19,8 +20,8 @@ from sertl.train import checkpoint
 from sertl.upstream.build import build_upstream, describe
 
 BEST = "best.pt"
-FORMAT = 1
-KEYS = ("model", "spec", "phase", "input", "upstream", "encoder", "tokenizer")
+FORMAT = 2
+KEYS = ("model", "spec", "phase", "input", "upstream", "encoder", "tokenizer", "speaker_norm")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Trained:
         upstream: Resolved configuration of the encoder.
         encoder: Fingerprint of the encoder; of `feats`, that of the dump it was trained on.
         tokenizer: If it has transcripts.
+        speaker_norm: How speakers are normalised; None if they are not.
     """
 
     model: SERModel
@@ -42,6 +44,7 @@ class Trained:
     upstream: dict
     encoder: dict
     tokenizer: Tokenizer | None
+    speaker_norm: SpeakerNorm | None = None
 
     @property
     def spec(self) -> Spec:
@@ -50,7 +53,12 @@ class Trained:
 
 
 def to_rebuild(
-    conf: dict, phase: dict, spec: Spec, encoder: dict, tokenizer: Tokenizer | None
+    conf: dict,
+    phase: dict,
+    spec: Spec,
+    encoder: dict,
+    tokenizer: Tokenizer | None,
+    speaker_norm: SpeakerNorm | None = None,
 ) -> dict:
     """What a checkpoint carries beside the weights.
 
@@ -60,6 +68,7 @@ def to_rebuild(
         spec: What the model is built for.
         encoder: Fingerprint of the encoder.
         tokenizer: Of the fold, if there is text.
+        speaker_norm: As fitted on the training utterances.
     """
     return {
         "format": FORMAT,
@@ -69,6 +78,7 @@ def to_rebuild(
         "upstream": conf["upstream"],
         "encoder": encoder,
         "tokenizer": None if tokenizer is None else pack_tokenizer(tokenizer),
+        "speaker_norm": None if speaker_norm is None else asdict(speaker_norm),
     }
 
 
@@ -109,4 +119,5 @@ def load_model(folder: str | Path, ckpt: str | None = None) -> Trained:
         upstream.freeze()
     packed = saved["tokenizer"]
     tokenizer = None if packed is None else unpack_tokenizer(packed)
-    return Trained(model.eval(), phase, saved["input"], conf, saved["encoder"], tokenizer)
+    norm = None if saved["speaker_norm"] is None else SpeakerNorm(**saved["speaker_norm"])
+    return Trained(model.eval(), phase, saved["input"], conf, saved["encoder"], tokenizer, norm)

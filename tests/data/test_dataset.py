@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from fakes import fake_dataset
+from fakes import FakeVectors, fake_dataset
 
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.dataset import UttDataset, prefetch
+from sertl.data.speaker_norm import SpeakerNorm
 from sertl.errors import SertlError
 
 CLASSES = {"emo": ["ang", "sad"], "gender": ["f", "m"], "style": ["acted"]}
@@ -107,3 +108,35 @@ def test_prefetch_keeps_order_raises_and_stops():
     endless = prefetch(iter(int, 1))
     assert next(endless) == 0
     endless.close()  # returns, so the thread has ended
+
+
+def test_vectors_of_a_pooled_dump():
+    frames, pooled = fake_dataset(number=8), fake_dataset(
+        number=8, kind=FakeVectors, statistics=("std", "mean")
+    )  # fmt: skip
+    batch, vectors = frames.batch([5, 2]), pooled.batch([5, 2]).vectors
+    assert pooled.batch([5, 2]).feats is None and vectors.shape == (2, 2, 12)
+    for row, n in enumerate(batch.lens.tolist()):
+        mean = batch.feats[row, :, :n].mean(dim=1)
+        assert torch.allclose(vectors[row, :, 6:], mean, atol=1e-6)
+
+
+def test_speakers_are_normalised_alike_in_frames_and_vectors():
+    frames = fake_dataset(number=16)
+    vectors = fake_dataset(number=16, kind=FakeVectors, statistics=("mean",))
+    assert torch.allclose(frames.clip_vectors(), vectors.clip_vectors(), atol=1e-6)
+    before = vectors.batch(range(16)).vectors
+    norm = SpeakerNorm("offline", 0.0, torch.zeros(2, 6))
+    for data in (frames, vectors):
+        data.normalise_speakers(norm)
+    after, batch = vectors.batch(range(16)).vectors, frames.batch(range(16))
+    spks = [u.spk for u in vectors.utts]
+    for spk in set(spks):
+        rows = [i for i, s in enumerate(spks) if s == spk]
+        assert after[rows].mean(dim=0).abs().max() < 1e-5  # centred
+        assert torch.allclose(after[rows] - before[rows], -before[rows].mean(dim=0), atol=1e-5)
+    for row, n in enumerate(batch.lens.tolist()):
+        assert torch.allclose(batch.feats[row, :, :n].mean(dim=1), after[row], atol=1e-5)
+        assert not batch.feats[row, :, n:].any()  # padding stays zero
+    vectors.normalise_speakers(None)
+    assert torch.equal(vectors.batch(range(16)).vectors, before)

@@ -3,11 +3,11 @@
 
 import pytest
 import torch
-from fakes import build_model
+from fakes import LABELS, FakeVectors, build_model, fake_dataset
 from torch.nn import functional as F
 
 from sertl.data.dataset import Batch
-from sertl.models.base import Spec
+from sertl.models.base import MODELS, Spec
 from sertl.models.probe import Probe
 
 
@@ -92,3 +92,27 @@ def test_class_weights_reach_the_loss():
     logits = model.predict(batch)["emo"]
     summed = F.cross_entropy(logits, batch.emo, torch.tensor([1.0, 3.0]), reduction="sum")
     torch.testing.assert_close(model(batch)[0], summed / 3)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "layers", "statistics"),
+    [("mean", 3, ("mean",)), ("mean", 1, ("mean",)), ("stat", 1, ("mean", "std"))],
+)
+def test_vectors_pooled_once_give_what_frames_give(pooling, layers, statistics):
+    conf = {"pooling": pooling, "standardise": True}
+    assert Probe.statistics(conf, layers) == statistics
+    frames = fake_dataset(20, layers)
+    vectors = fake_dataset(20, layers, kind=FakeVectors, statistics=statistics)
+    models = []
+    for data in (frames, vectors):
+        torch.manual_seed(0)
+        model = Probe(Spec(labels=LABELS, hidden_size=6, layers=list(range(layers))), **conf)
+        model.initialise([data.batch(range(20))])
+        models.append(model.predict(data.batch([3, 8, 1]))["emo"])
+    torch.testing.assert_close(models[1], models[0], rtol=1e-4, atol=1e-5)
+
+
+def test_poolings_with_parameters_or_of_mixed_layers_need_frames():
+    for pooling, layers in (("stat", 2), ("stat_attentive", 1), ("self_attentive", 3)):
+        assert Probe.statistics({"pooling": pooling}, layers) == ()
+    assert MODELS.get("wap").statistics({}, 1) == ()

@@ -90,7 +90,7 @@ def test_the_stages_saw_their_part_only(adapted):
     assert before < seen  # what the start of the second stage has seen counts
     assert seen - before < ids(fold / "train") and len(seen - before) == 8
     assert (
-        "init from exp/before/seed1/fold1/source" in (exp / f"after/{FOLD}/train.log").read_text()
+        "init from exp/before/seed1/fold1/source" in (exp / "after/seed1/train.1.log").read_text()
     )
     assert not (exp / f"after/{FOLD}/source").exists()
 

@@ -63,6 +63,59 @@ def test_running_again_recomputes_nothing(mini):
     assert {p: p.stat().st_mtime_ns for p in watched} == before
 
 
+def test_solved_heads_and_speakers_normalised_online(mini):
+    """Vectors of the frames that are there; every fold in one process; orders averaged."""
+    options = (
+        "--method",
+        "linear",
+        "--speaker-norm",
+        "online",
+        "--tag",
+        "solved",
+        "--folds",
+        "1 2",
+    )
+    mini("--stage", "3", *options, "--set", "decode_conf.orders=2")
+    exp, dump = mini.folder / "exp/solved", mini.folder / "dump/fbank_no_cmvn.mean-std"
+    made = json.loads((dump / "fingerprint.json").read_text())["inputs"]
+    assert made["pool"] == ["mean", "std"] and made["pooled_from"] == "16 bit"
+    record = json.loads((exp / "seed1/fold1/main/run.json").read_text())
+    assert record["solved on"] == "train + dev" and "C 0." in record["chosen emo"]
+    seen = read_table(exp / "seed1/fold1/main/train_ids")
+    test = read_data_dir(mini.folder / "data/fold1/test").utts
+    assert len(seen) == 240 and not {u.spk for u in test.values()} & set(seen.values())
+    score = json.loads((exp / "seed1/fold1/score_test.json").read_text())
+    assert len(score["utts"]["hyp_orders"]) == 1 and 0.35 < score["emotion"]["ua"] < 1.0
+    results = json.loads((exp / "results.json").read_text())
+    assert results["card"]["speaker normalisation"].startswith("online: causal")
+    assert any("speaker normalisation online" in line for line in results["warnings"])
+    assert results["test"]["orders"]["number"] == 2
+    for page in ("RESULTS.md", "report.html"):
+        assert "std over 2 orders of clips" in (exp / page).read_text()
+    both = mini("--stage", "3", *options, "--pool", "none", ok=False)
+    assert both.returncode != 0  # another dump under the same tag
+
+
+def test_the_number_of_updates_comes_from_groups_of_speakers(mini):
+    """Three groups, then all of train and dev for as many updates as were best."""
+    options = ("--stage", "3", "--stop-stage", "8", "--folds", "1", "--method", "probe")
+    settings = ("select=dev_ua_loss", "select_conf.folds=3", "optim_conf.epochs=4")
+    mini(*options, "--tag", "groups", "--set", *settings)
+    folder = mini.folder / "exp/groups/seed1/fold1/main"
+    record = json.loads((folder / "run.json").read_text())
+    chosen = record["selected"]["epoch"]
+    assert 1 <= chosen <= 4 and "of 3 groups of training and dev speakers" in record["selection"]
+    logs = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert {e["kind"] for e in logs} == {"train"} and record["updates"] == logs[-1]["update"]
+    held = [
+        json.loads(line)
+        for line in (folder / "select2/log.jsonl").read_text().splitlines()
+        if '"dev"' in line
+    ]
+    assert [e["epoch"] for e in held] == [1, 2, 3, 4]
+    assert len(read_table(folder / "train_ids")) == 240
+
+
 def test_a_report_is_made_again_from_the_numbers_alone(mini):
     """Without data, features and weights, in a process of its own."""
     exp, away = mini.folder / "exp/mini", mini.folder / "away"

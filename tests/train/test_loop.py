@@ -43,10 +43,12 @@ def logged(out):
 
 @pytest.mark.parametrize("save_updates", [0, 2])
 @pytest.mark.parametrize("stop_at", [5, 9])
-def test_resume_is_exact(tmp_path, phase_conf, save_updates, stop_at, monkeypatch):
+@pytest.mark.parametrize("ema", [0.0, 0.7])
+def test_resume_is_exact(tmp_path, phase_conf, save_updates, stop_at, ema, monkeypatch):
     """Killed in the middle of an epoch and started again: the same weights, log and choice."""
     conf = phase_conf(
-        optim_conf={"epochs": 4, "save_updates": save_updates}, data_conf={"batch_size": 8}
+        optim_conf={"epochs": 4, "save_updates": save_updates, "ema": ema},
+        data_conf={"batch_size": 8},
     )
     whole = make(tmp_path / "whole", conf)
     whole.run()
@@ -202,3 +204,51 @@ def test_bf16_autocast_trains(tmp_path, phase_conf):
     conf = phase_conf(optim_conf=bf16, data_conf={"batch_size": 8})
     state = make(tmp_path, conf, spread=0.3).run()
     assert state.best > 0.8
+
+
+@pytest.mark.parametrize("save_updates", [0, 1])
+def test_a_budget_of_updates_ends_within_an_epoch(tmp_path, phase_conf, save_updates, monkeypatch):
+    """Three updates an epoch, 7 of a schedule of 20: weights and rates of the first 7 of 20."""
+    conf = phase_conf(
+        optim_conf={"epochs": 50, "save_updates": save_updates}, data_conf={"batch_size": 8}
+    )
+    seen = []
+
+    def run(folder, budget, stop_at=0):
+        seed_everything(1)
+        model = build_model("probe", SPEC, None, MODEL)
+        (tmp_path / folder).mkdir(exist_ok=True)
+        data = fake_dataset()
+        trainer = Trainer(
+            model, conf, data, None, tmp_path / folder, 1, "last", torch.device("cpu"), None, budget
+        )
+        after_step = trainer.model.after_step
+
+        def note(update, total):
+            after_step(update, total)
+            seen.append((update, total, trainer.lr))
+            if update == stop_at:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(trainer.model, "after_step", note)
+        return trainer.run(), trainer
+
+    state, whole = run("whole", (7, 20))
+    assert state.update == 7 and [s[:2] for s in seen] == [(u, 20) for u in range(1, 8)]
+    assert seen[-1][2] == pytest.approx(conf["optim_conf"]["lr"] * (1 - (6 - 2) / 18))
+    best = checkpoint.load(tmp_path / "whole/best.pt")["model"]
+    assert all(torch.equal(best[n], t) for n, t in weights(whole).items())
+    with pytest.raises(KeyboardInterrupt):
+        run("killed", (7, 20), stop_at=6)
+    _, again = run("killed", (7, 20))
+    assert all(torch.equal(weights(again)[n], t) for n, t in weights(whole).items())
+
+
+def test_equal_scores_are_decided_by_loss_where_the_rule_says_so(tmp_path, phase_conf):
+    trainer = make(tmp_path / "x", phase_conf(), select="dev_ua_loss")
+    plain = make(tmp_path / "y", phase_conf(), select="dev_ua")
+    for one, better in ((trainer, True), (plain, False)):
+        one.state.best, one.state.best_tie = 0.5, 0.8
+        assert one._is_better({"ua": 0.5, "loss": 0.7}) is better
+        assert not one._is_better({"ua": 0.5, "loss": 0.9})
+        assert one._is_better({"ua": 0.6, "loss": 9.0})

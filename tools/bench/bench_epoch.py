@@ -2,8 +2,9 @@
 """An epoch of a probe on dumped features against the same epoch with the upstream in the loop.
 
 Rows: the upstream in the loop; features read from the arks in every epoch; features in memory (the
-first epoch, which reads them, is not counted). All run in turn, several rounds, each in a fresh
-process with all threads, in the real training loop; the epochs' median is printed.
+first epoch, which reads them, is not counted); vectors pooled once, for a method that can. All run
+in turn, several rounds, each in a fresh process with all threads, in the real training loop; the
+epochs' median is printed.
 Goal: at least 20 x. Without --ckpt a HuBERT of base size with random weights is used; Whisper tiny
 is the smallest encoder and so the hardest case.
 """
@@ -21,10 +22,12 @@ from train_epochs import make_data
 from sertl.stages.dump import dump_feats
 from sertl.upstream.build import load_conf
 
+POOLED = "vectors pooled once"
 ROWS = {  # row: settings, epochs that do not count
     "upstream in the loop": (["input=wav", "optim_conf.epochs=1"], 0),
     "features from arks": (["data_conf.cache_gib=0.0", "optim_conf.epochs=3"], 0),
     "features in memory": (["data_conf.cache_gib=100.0", "optim_conf.epochs=6"], 1),
+    POOLED: (["optim_conf.epochs=20"], 1),
 }
 
 
@@ -49,6 +52,9 @@ def prepare(args: argparse.Namespace, folder: str) -> tuple[str, str, float]:
     data = make_data(str(args.wav_dir), args.clips)
     conf = load_conf(args.upstream, CONF_DIR / "upstream", {"ckpt": ckpt})
     dump_feats(data, conf, f"{folder}/dump", nj=args.threads)
+    dump_feats(
+        data, conf, f"{folder}/pooled", pool=["mean"], normalise=True, frames=f"{folder}/dump"
+    )
     return ckpt, f"{folder}/dump", sum(u.dur_sec for u in data.utts.values())
 
 
@@ -61,18 +67,19 @@ def main() -> None:
     args = parser.parse_args()
 
     print_machine()
-    found = {row: [] for row in ROWS}
-    peaks = dict.fromkeys(ROWS, 0.0)
+    rows = {r: s for r, s in ROWS.items() if r != POOLED or args.method == "probe"}
+    found = {row: [] for row in rows}
+    peaks = dict.fromkeys(rows, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         ckpt, dump, audio_sec = prepare(args, folder)
         for _ in range(args.rounds):
-            for row, (settings, skipped) in ROWS.items():
+            for row, (settings, skipped) in rows.items():
                 result = measure(
                     "train_epochs.py",
                     args.threads,
                     upstream=args.upstream,
                     ckpt=ckpt,
-                    dump=dump,
+                    dump=f"{folder}/pooled" if row == POOLED else dump,
                     method=args.method,
                     settings=settings,
                     wav_dir=str(args.wav_dir),

@@ -79,11 +79,17 @@ def read_iemocap(root: str | Path, allow_subset: bool = False) -> list[Utterance
     _warn(
         "labelled turns without a transcript", [t for t in turns if t in labels and t not in texts]
     )
-    return [utterance(turn, labels.get(turn), wavs[turn], texts.get(turn)) for turn in turns]
+    return [
+        utterance(turn, labels.get(turn), wavs[turn], texts.get(turn), number)
+        for number, turn in enumerate(turns)
+    ]
 
 
-def utterance(turn: str, label: Label | None, wav: str, text: str | None) -> Utterance:
-    """Build the utterance of a turn; speaker, gender, style and session follow from its id."""
+def utterance(turn: str, label: Label | None, wav: str, text: str | None, order: int) -> Utterance:
+    """Build the utterance of a turn; speaker, gender, style and session follow from its id.
+
+    The order is that of dialogues by name and of turns by number, which count in time.
+    """
     match = TURN.fullmatch(turn)
     letter = turn.rsplit("_", 1)[1][0]  # who speaks; the dialogue's letter says who wore markers
     spk = f"Ses0{match['session']}{letter}"
@@ -98,6 +104,7 @@ def utterance(turn: str, label: Label | None, wav: str, text: str | None) -> Utt
         text=text,
         vad=label.vad if label else None,
         session=f"Session{match['session']}",
+        order=str(order),
     )
 
 

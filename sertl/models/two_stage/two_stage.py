@@ -113,7 +113,7 @@ class TwoStage(SERModel):
         """Return lens (B,), the features (B, n) of each task and, for asr, logits (B, T, V)."""
         hidden, lens = self.hidden(batch)
         frames = self.mix(hidden)  # (B, T, D)
-        vector = self.pooling(frames, lens)  # (B, D)
+        vector = self.centred(self.pooling(frames, lens), batch)  # (B, D)
         found = {task: layer(vector) for task, layer in self.features.items()}
         if self.ctc is not None:
             found["asr"] = self.ctc(frames)

@@ -1,0 +1,380 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Which layers, how combined, and how strongly regularised: chosen on training speakers alone.
+
+Every candidate is solved without one group of speakers after the other and judged by what it says
+of that group; the test speakers have no part in it. What is chosen is then solved on all.
+Candidates differ in what they combine, not in what they have seen, so one pass over the layers
+serves them all.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFold
+
+from sertl.errors import SertlError, unknown_name
+from sertl.nn.solved_head import COMBINE, SolvedHead, mean_of_probabilities, stacked
+from sertl.score import metrics
+from sertl.solve.linear_problem import LinearProblem, Weights
+
+MOST_GROUPS = 12  # left out one at a time; more are put together
+KEPT_GROUPS = 10
+LEAST_LOG_PROB = -9.2  # of a judged class, ln 1e-4: a class that others lack must not decide alone
+STACK_STRENGTHS = (0.003, 0.03)
+BLENDED = ("best", "mean", "concat")
+CRITERIA = ("loss", "ua")
+HEADS = ("logistic", "prototype")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may be chosen.
+
+    Attributes:
+        head: logistic or prototype.
+        combine: One of COMBINE; auto, the best of them; or blend, the mean of the probabilities of
+            the best layer, the best range of layers and the best concatenation.
+        strengths: C of logistic regression.
+        value_strengths: C of ridge regression.
+        criterion: Of classes: loss (cross-entropy, every class alike) or ua (ties: by loss).
+        first_columns: Width of the first statistic, when concatenating that alone is a candidate;
+            0 for none.
+    """
+
+    head: str = "logistic"
+    combine: str = "blend"
+    strengths: Sequence[float] = (0.001, 0.01, 0.1)
+    value_strengths: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1)
+    criterion: str = "loss"
+    first_columns: int = 0
+
+    def check(self) -> None:
+        """Refuse what means nothing; SertlError names the key."""
+        for key, known in (("head", HEADS), ("criterion", CRITERIA)):
+            if getattr(self, key) not in known:
+                raise unknown_name(key, getattr(self, key), known)
+        if self.combine not in (*COMBINE, "auto", "blend"):
+            raise unknown_name("combine", self.combine, (*COMBINE, "auto", "blend"))
+        for key in ("strengths", "value_strengths"):
+            values = getattr(self, key)
+            good = isinstance(values, (list, tuple)) and values
+            if not good or not all(
+                isinstance(v, (int, float)) and 0 < v < float("inf") for v in values
+            ):
+                raise SertlError(f"{key}: {values!r}; expected numbers above 0")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a head predicts of each training utterance.
+
+    Attributes:
+        values: (N,) int64 classes, -1 where unknown, or (N, A) numbers, NaN where unknown.
+        num_classes: C; 0 for numbers.
+    """
+
+    values: torch.Tensor
+    num_classes: int
+
+    @property
+    def known(self) -> torch.Tensor:
+        """(N,) bool."""
+        if self.num_classes:
+            return self.values >= 0
+        return self.values.isfinite().all(dim=1)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to predict, with what it says of the groups that were left out.
+
+    Attributes:
+        combine: One of COMBINE.
+        layers: Places of the layers.
+        columns: As of SolvedHead.
+        strength: C.
+        held_out: (N, C) log-probabilities or (N, A) values.
+        over: C of the stack's own regression.
+    """
+
+    combine: str
+    layers: tuple[int, ...]
+    columns: int | None
+    strength: float
+    held_out: torch.Tensor = field(repr=False)
+    over: float | None = None
+
+    def part(self) -> dict:
+        """What of it is to be solved."""
+        return {
+            "combine": self.combine,
+            "layers": list(self.layers),
+            "columns": self.columns,
+            "strength": self.strength,
+            "over": self.over,
+        }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        parts: combine, layers, columns, strength and over of each part.
+        inner_score: Criterion of the candidate, or of the blend.
+        layer_scores: What every layer alone scored, for the report; empty if none was judged.
+        groups: Who judged.
+    """
+
+    parts: list[dict]
+    inner_score: float
+    layer_scores: list[float]
+    groups: str
+
+
+def inner_splits(groups: Sequence[str], classes: np.ndarray | None) -> tuple[list, str]:
+    """Which utterances are judged together, never with others of their speaker in training.
+
+    Args:
+        groups: N speakers.
+        classes: (N,) for a single speaker, whose utterances then are split by class.
+
+    Returns:
+        Lists of indices that are left out, and how they were made, for the card.
+
+    Raises:
+        SertlError: One speaker, and no classes or too few utterances.
+    """
+    names = np.unique(groups)
+    blank = np.zeros(len(groups))
+    if len(names) == 1:
+        fewest = 0 if classes is None else int(np.bincount(classes)[np.unique(classes)].min())
+        if fewest < 2:
+            raise SertlError(
+                "the training data have one speaker, and too few utterances of some class to "
+                "choose layers and strength on parts of them; give model_conf.combine=concat and "
+                "one value of model_conf.strengths"
+            )
+        parts = min(5, fewest)
+        splitter = StratifiedKFold(parts, shuffle=True, random_state=0)
+        words = f"{parts} parts of the utterances of the only training speaker"
+        return [held for _, held in splitter.split(blank, classes)], words
+    if len(names) <= MOST_GROUPS:
+        splitter, words = LeaveOneGroupOut(), f"leave one of {len(names)} training speakers out"
+    else:
+        splitter = GroupKFold(KEPT_GROUPS)
+        words = f"leave one of {KEPT_GROUPS} groups of {len(names)} training speakers out"
+    return [held for _, held in splitter.split(blank, groups=groups)], words
+
+
+def choose(
+    vectors: torch.Tensor,
+    target: Target,
+    groups: Sequence[str],
+    settings: Settings,
+    device: torch.device | str = "cpu",
+) -> Choice:
+    """Judge all candidates on groups that were left out, and take the best.
+
+    Args:
+        vectors: (N, L, P) of the training utterances.
+        target: Of them.
+        groups: Their speakers.
+        settings: What may be chosen.
+        device: Where to solve.
+    """
+    settings.check()
+    known = target.known
+    vectors, groups = vectors[known], [g for g, k in zip(groups, known.tolist(), strict=True) if k]
+    target = Target(target.values[known], target.num_classes)
+    if not len(vectors):
+        raise SertlError("no training utterance has the label")
+    classes = target.values.numpy() if target.num_classes else None
+    parts, words = inner_splits(groups, classes)
+    found = list(_candidates(vectors, target, parts, settings, device))
+    scores = [_score(c.held_out, target, settings.criterion) for c in found]
+    blend = settings.combine == "blend" and vectors.shape[1] > 1
+    families = [(name,) for name in BLENDED] if blend else [COMBINE]
+    chosen = []
+    for family in families:
+        some = [i for i, c in enumerate(found) if c.combine in family]
+        chosen.append(found[max(some, key=lambda i: (scores[i], -i))])  # a tie: the first, simpler
+    said = torch.stack([c.held_out for c in chosen])
+    joint = mean_of_probabilities(said) if target.num_classes else said.mean(dim=0)
+    layer_scores = [
+        max(s[0] for c, s in zip(found, scores, strict=True) if _of_layer(c, layer))
+        for layer in range(vectors.shape[1])
+        if any(_of_layer(c, layer) for c in found)
+    ]
+    inner_score = _score(joint, target, settings.criterion)[0]
+    return Choice([c.part() for c in chosen], inner_score, layer_scores, words)
+
+
+def _of_layer(candidate: Candidate, layer: int) -> bool:
+    return candidate.combine == "best" and candidate.layers == (layer,)
+
+
+def _candidates(
+    vectors: torch.Tensor, target: Target, parts: list, settings: Settings, device
+) -> Iterator[Candidate]:
+    """All that settings allow, single layers first."""
+    combine = settings.combine
+    if combine == "stack" and not target.num_classes:
+        combine = "mean"  # there are no probabilities to stack
+    allowed = {"auto": COMBINE, "blend": BLENDED}.get(combine, (combine,))
+    count = vectors.shape[1]
+    strengths = _strengths(target, settings)
+    alone = None
+    if {*allowed} & {"best", "mean", "stack"} or count == 1:
+        alone = torch.stack(
+            [held_out(vectors[:, n], target, parts, settings, device) for n in range(count)]
+        )  # (L, S, N, C)
+        if "best" in allowed or count == 1:
+            for n in range(count):
+                for s, strength in enumerate(strengths):
+                    yield Candidate("best", (n,), None, strength, alone[n, s])
+    if count == 1:
+        return
+    if "concat" in allowed:
+        for columns in (settings.first_columns or None, None):
+            held = held_out(vectors[..., :columns].flatten(1), target, parts, settings, device)
+            for s, strength in enumerate(strengths):
+                yield Candidate("concat", tuple(range(count)), columns, strength, held[s])
+            if columns is None:
+                break
+    if "mean" in allowed:
+        yield from _ranges(alone, strengths, bool(target.num_classes))
+    if "stack" in allowed and target.num_classes:
+        yield from _stacks(alone, strengths, target, parts, device)
+
+
+def _ranges(alone: torch.Tensor, strengths: Sequence[float], classes: bool) -> Iterator[Candidate]:
+    """Means over neighbouring layers, from each to each."""
+    count = len(alone)
+    for first in range(count):
+        for last in range(first + 1, count):
+            for s, strength in enumerate(strengths):
+                some = alone[first : last + 1, s]
+                mean = mean_of_probabilities(some) if classes else some.mean(dim=0)
+                yield Candidate("mean", tuple(range(first, last + 1)), None, strength, mean)
+
+
+def _stacks(
+    alone: torch.Tensor, strengths: Sequence[float], target: Target, parts: list, device
+) -> Iterator[Candidate]:
+    """Regressions on what the layers say of held-out groups, judged on groups held out again."""
+    settings = Settings(strengths=STACK_STRENGTHS)
+    for s, strength in enumerate(strengths):
+        inputs = stacked(alone[:, s])
+        held = held_out(inputs, target, parts, settings, device, standardise=False)
+        for o, over in enumerate(STACK_STRENGTHS):
+            layers = tuple(range(len(alone)))
+            yield Candidate("stack", layers, None, strength, held[o], over)
+
+
+def _strengths(target: Target, settings: Settings) -> Sequence[float]:
+    if target.num_classes and settings.head == "prototype":
+        return (1.0,)
+    return sorted(settings.strengths if target.num_classes else settings.value_strengths)
+
+
+def held_out(
+    vectors: torch.Tensor,
+    target: Target,
+    parts: list,
+    settings: Settings,
+    device: torch.device | str = "cpu",
+    standardise: bool = True,
+) -> torch.Tensor:
+    """What solutions without each part say of it.
+
+    Vectors are standardised by all training utterances at once: their labels are not used for it.
+
+    Returns:
+        (S, N, C) log-probabilities or values, for S strengths.
+    """
+    problem = LinearProblem(vectors, device, standardise)
+    rows = torch.ones(len(parts), len(vectors), dtype=torch.bool)
+    for g, part in enumerate(parts):
+        rows[g, part] = False
+    found = _solve(problem, target, _strengths(target, settings), settings, rows, rough=True)
+    size = found[0][0].weight.shape[1]
+    result = torch.zeros(len(found), len(vectors), size, dtype=torch.float64)
+    for s, of_parts in enumerate(found):
+        for g, weights in enumerate(of_parts):
+            held = ~rows[g]
+            said = (problem.coordinates[held.to(device)] @ weights.weight + weights.bias).cpu()
+            result[s, held] = said.log_softmax(dim=1) if target.num_classes else said
+    return result
+
+
+def _solve(
+    problem: LinearProblem,
+    target: Target,
+    strengths: Sequence[float],
+    settings: Settings,
+    rows: torch.Tensor | None = None,
+    rough: bool = False,
+) -> list[list[Weights]]:
+    """For each strength the solution on each set of rows, (G, N), or on all."""
+    device = problem.mean.device
+    values, sets = target.values.to(device), [None] if rows is None else list(rows.to(device))
+    if target.num_classes and settings.head == "prototype":
+        return [[problem.prototypes(values, target.num_classes, one) for one in sets]]
+    if target.num_classes:
+        return problem.logistic(values, target.num_classes, strengths, rows, rough)
+    return [list(of_sets) for of_sets in zip(
+        *(problem.ridge(values, strengths, one) for one in sets), strict=True)]  # fmt: skip
+
+
+def _score(said: torch.Tensor, target: Target, criterion: str) -> tuple[float, float]:
+    """The criterion of what was said, higher being better, and what decides a tie."""
+    if not target.num_classes:
+        pairs = zip(said.T.numpy(), target.values.double().T.numpy(), strict=True)
+        varied = [metrics.ccc(hyp, ref) for hyp, ref in pairs if np.ptp(ref) > 0]
+        return float(np.mean(varied)) if varied else 0.0, 0.0
+    loss = -balanced_loss(said, target.values)
+    if criterion == "loss":
+        return loss, 0.0
+    confusion = metrics.confusion_matrix(
+        target.values.numpy(), said.argmax(dim=1).numpy(), target.num_classes
+    )
+    return float(metrics.ua(confusion)), loss
+
+
+def balanced_loss(logs: torch.Tensor, classes: torch.Tensor) -> float:
+    """Cross-entropy, averaged within each class that occurs, then over classes."""
+    own = logs[torch.arange(len(classes)), classes].clamp_min(LEAST_LOG_PROB)
+    return float(np.mean([-own[classes == c].mean().item() for c in classes.unique()]))
+
+
+def solve_choice(
+    vectors: torch.Tensor,
+    target: Target,
+    groups: Sequence[str],
+    choice: Choice,
+    settings: Settings,
+    device: torch.device | str = "cpu",
+) -> SolvedHead:
+    """Solve what was chosen on all utterances that have the label."""
+    known = target.known
+    vectors, groups = vectors[known], [g for g, k in zip(groups, known.tolist(), strict=True) if k]
+    target = Target(target.values[known], target.num_classes)
+    size = target.num_classes or target.values.shape[1]
+    head = SolvedHead(vectors.shape[2], size, choice.parts, bool(target.num_classes))
+    for part, module in zip(choice.parts, head.parts, strict=True):
+        for number, one in enumerate(module.maps):
+            problem = LinearProblem(module.view(vectors, number), device)
+            ((found,),) = _solve(problem, target, [part["strength"]], settings)
+            one.set(problem.mean, problem.std, *problem.on_vectors(found))
+        if module.over is not None:
+            parts, _ = inner_splits(groups, target.values.numpy())
+            only = replace(settings, strengths=[part["strength"]])
+            views = [module.view(vectors, i) for i in range(len(module.maps))]
+            logs = [held_out(view, target, parts, only, device)[0] for view in views]
+            problem = LinearProblem(stacked(torch.stack(logs)), device, standardise=False)
+            ((found,),) = problem.logistic(target.values.to(device), size, [part["over"]])
+            module.over.set(problem.mean, problem.std, *problem.on_vectors(found))
+    return head

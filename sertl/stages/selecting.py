@@ -1,0 +1,156 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""How long to train, found on groups of training speakers; then one training on all of them.
+
+The UA of a single dev speaker of a few dozen clips is mostly noise. With `select_conf.folds` the
+training and dev speakers are dealt into groups; trainings that leave out one group each say what
+every epoch scores on speakers they do not know, and the last training, on all speakers, makes the
+number of updates that was best. With `select_conf.refit` alone the dev set is the only such group.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sertl.data.datadir import DataDir
+from sertl.errors import SertlError
+from sertl.score.records import read_log
+from sertl.seed import derive_seed
+from sertl.stages.phase import OpenPhase
+from sertl.train.loop import Trainer
+from sertl.train.settings import SELECT
+
+logger = logging.getLogger(__name__)
+
+OWN_RULE = ("superb", "fixed", "official")  # published protocols say themselves what chooses
+
+
+@dataclass(frozen=True)
+class Split:
+    """A training that says what each epoch is worth.
+
+    Attributes:
+        name: Its folder in the phase's.
+        train: What it trains on.
+        held_out: What it is judged on; no speaker is in both.
+    """
+
+    name: str
+    train: DataDir
+    held_out: DataDir
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What was found.
+
+    Attributes:
+        updates: To make.
+        total: Of which the learning-rate schedule is.
+        epoch: The best, of the splits' trainings.
+        value: Its score.
+        words: For the protocol card.
+    """
+
+    updates: int
+    total: int
+    epoch: int
+    value: float
+    words: str
+
+
+def splits_of(opened: OpenPhase, protocol: dict) -> list[Split]:
+    """The trainings that find the budget; none where the fold's dev set chooses as it is.
+
+    Raises:
+        SertlError: No dev set, or fewer speakers than groups.
+    """
+    conf = opened.phase["select_conf"]
+    folds, refit = conf["folds"], conf["refit"]
+    if not folds and not refit:
+        return []
+    if protocol["protocol"] in OWN_RULE:
+        name = protocol["protocol"]
+        logger.info("select_conf is not for protocol %s, which has a rule of its own", name)
+        return []
+    if opened.dev is None:
+        raise SertlError("select_conf.refit and folds need a dev set to train on in the end")
+    if not folds:
+        return [Split("select1", opened.train, opened.dev)]
+    everything = joined(opened)
+    speakers = sorted({u.spk for u in everything.utts.values()})
+    if not 2 <= folds <= len(speakers):
+        raise SertlError(
+            f"select_conf.folds is {folds}; there are {len(speakers)} training and dev speakers, "
+            "so expected 0, or 2 to as many"
+        )
+    rng = np.random.default_rng(derive_seed(0, "select", opened.run.fold))
+    groups = np.array_split(rng.permutation(speakers), folds)
+    return [_split(everything, set(group), n) for n, group in enumerate(groups, start=1)]
+
+
+def _split(data: DataDir, held_out: set[str], number: int) -> Split:
+    parts = [
+        {utt: u for utt, u in data.utts.items() if (u.spk in held_out) is inside}
+        for inside in (False, True)
+    ]
+    return Split(f"select{number}", *(replace(data, utts=part) for part in parts))
+
+
+def joined(opened: OpenPhase) -> DataDir:
+    """Training and dev utterances together."""
+    utts = {**opened.train.utts, **(opened.dev.utts if opened.dev else {})}
+    return replace(opened.train, utts=dict(sorted(utts.items())))
+
+
+def find_budget(
+    splits: Sequence[Split], make: Callable[[Split], Trainer], out: Path, select: str
+) -> Budget:
+    """Train on every split, and take the epoch that is best on all held-out utterances together.
+
+    Args:
+        splits: From splits_of.
+        make: Builds the trainer of one, with a folder out/<its name>.
+        out: Of the phase.
+        select: What is compared, a key of settings.SELECT.
+
+    Raises:
+        SertlError: A select that looks at no held-out utterances.
+    """
+    metric, tie = SELECT[select]
+    if metric is None:
+        raise SertlError(f"select_conf with select {select}: there is nothing to choose by")
+    per_epoch, total, scores = [], [], []
+    for number, split in enumerate(splits, start=1):
+        logger.info("selection %d of %d: %s", number, len(splits), split.name)
+        trainer = make(split)
+        trainer.run()
+        per_epoch.append(trainer.per_epoch)
+        total.append(trainer.total)
+        log = [e for e in read_log(out / split.name) if e["kind"] == "dev"]
+        weight = len(split.held_out.utts)
+        scores.append([[weight * e[key] for key in (metric, tie or metric)] for e in log])
+    count = sum(len(split.held_out.utts) for split in splits)
+    means = np.array(scores).sum(axis=0) / count  # (epochs, 2)
+    best = best_epoch(means, metric, tie)
+    updates = round(best * float(np.mean(per_epoch)))
+    words = (
+        f"{updates} updates ({best} epochs) by {select} of {len(splits)} groups of training and "
+        "dev speakers, each held out once; then trained on train + dev"
+    )
+    return Budget(updates, round(float(np.mean(total))), best, float(means[best - 1, 0]), words)
+
+
+def best_epoch(means: np.ndarray, metric: str, tie: str | None) -> int:
+    """The best epoch, from 1; of equals the one of the lower loss, or the earlier.
+
+    Args:
+        means: (epochs, 2) of the metric and of what decides a tie.
+        metric: loss is better the lower it is, the others the higher.
+        tie: Metric of the second column; None looks at the first alone.
+    """
+    first = -means[:, 0] if metric == "loss" else means[:, 0]
+    second = np.zeros(len(means)) if tie is None else -means[:, 1]
+    return 1 + max(range(len(means)), key=lambda e: (first[e], second[e], -e))

@@ -1,0 +1,68 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Speaker normalisation of a model that reads audio: of its pooled vectors, which training moves.
+
+Once an epoch, and before it is judged or decodes, the model shows the vectors of all utterances of
+the set; what a speaker's have in common is then taken out of each, until the next time.
+"""
+
+import torch
+
+from sertl.data.dataset import UttDataset
+from sertl.data.speaker_norm import SpeakerNorm, fit_speaker_norm, shifts
+from sertl.errors import SertlError
+from sertl.models.base import SERModel
+from sertl.train import distributed
+from sertl.train.evaluate import predict
+
+
+class LiveNorm:
+    """Keeps a model's `shifts` up to date.
+
+    Args:
+        model: Whose classifier calls `centred` on its pooled vectors.
+        data_conf: Of the phase; speaker_norm among it.
+        device: Where batches go.
+        dtype: Of autocast, or None.
+        norm: As fitted in training, for decoding; else `refresh` fits it.
+    """
+
+    def __init__(
+        self,
+        model: SERModel,
+        data_conf: dict,
+        device: torch.device,
+        dtype: torch.dtype | None,
+        norm: SpeakerNorm | None = None,
+    ):
+        self.model, self.data_conf = model, data_conf
+        self.device, self.dtype, self.norm = device, dtype, norm
+
+    def refresh(self, data: UttDataset, seed: int, fit: bool = False) -> None:
+        """Show the model every utterance of a set, in whole clips, and normalise their speakers.
+
+        Args:
+            data: The set.
+            seed: Of the order of clips.
+            fit: Whether these are the training utterances, of which mean and prior are taken.
+
+        Raises:
+            SertlError: If the model pools nothing that could be normalised.
+        """
+        if self.data_conf["speaker_norm"]["mode"] == "none" or data.feats is not None:
+            return
+        self.model.collected = {}
+        predict(self.model, data, self.data_conf, self.device, self.dtype)
+        parts, self.model.collected = distributed.gather(self.model.collected), None
+        found = {utt: vector for part in parts for utt, vector in part.items()}
+        if not found:
+            raise SertlError(
+                "data_conf.speaker_norm: this phase's model pools no vectors that speakers could "
+                "be normalised in; set it for the phases that classify: <phase>.data_conf.…"
+            )
+        vectors = torch.stack([found[u.utt] for u in data.utts])
+        if fit:
+            conf = self.data_conf["speaker_norm"]
+            self.norm = fit_speaker_norm(vectors, [u.spk for u in data.utts], conf)
+        shift, scale = shifts(vectors, data.utts, self.norm, seed)
+        rows = shift[:, None] if scale is None else torch.stack([shift, scale], dim=1)
+        self.model.shifts.update(zip([u.utt for u in data.utts], rows, strict=True))

@@ -1,0 +1,106 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""The number of updates by groups of training speakers: groups, best epoch, budget."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sertl.data.datadir import DataDir, Utterance
+from sertl.errors import SertlError
+from sertl.runs import Run
+from sertl.stages.selecting import best_epoch, find_budget, joined, splits_of
+
+
+def data_of(speakers, each=3):
+    utts = [
+        Utterance(f"{spk}-{i}", spk, "x.wav", 1.0, emo="ab"[i % 2])
+        for spk in speakers
+        for i in range(each)
+    ]
+    return DataDir(Path("x"), {u.utt: u for u in utts}, ["a", "b"], None)
+
+
+def opened(folds=0, refit=False, dev="e"):
+    return SimpleNamespace(
+        phase={"select_conf": {"folds": folds, "refit": refit}},
+        train=data_of("abcd"),
+        dev=data_of(dev) if dev else None,
+        run=Run(Path("exp"), 1, 1),
+    )
+
+
+LOSO = {"protocol": "loso"}
+
+
+def test_groups_hold_whole_speakers_and_every_speaker_is_held_out_once():
+    one = opened(folds=3)
+    splits = splits_of(one, LOSO)
+    assert [s.name for s in splits] == ["select1", "select2", "select3"]
+    held = []
+    for split in splits:
+        inside = {u.spk for u in split.held_out.utts.values()}
+        assert inside and not inside & {u.spk for u in split.train.utts.values()}
+        assert {*split.train.utts} | {*split.held_out.utts} == set(joined(one).utts)
+        held += sorted(inside)
+    assert sorted(held) == list("abcde")
+    assert [s.held_out.utts.keys() for s in splits_of(one, LOSO)] == [
+        s.held_out.utts.keys() for s in splits
+    ]
+
+
+def test_refit_alone_uses_the_dev_set_and_published_protocols_keep_their_rule():
+    (split,) = splits_of(opened(refit=True), LOSO)
+    assert {u.spk for u in split.held_out.utts.values()} == {"e"}
+    assert splits_of(opened(), LOSO) == []
+    for protocol in ("superb", "fixed", "official"):
+        assert splits_of(opened(folds=3, refit=True), {"protocol": protocol}) == []
+
+
+def test_what_cannot_be():
+    for one, words in (
+        (opened(folds=9), "5 training and dev speakers"),
+        (opened(folds=1), "or 2 to as many"),
+        (opened(folds=2, dev=None), "need a dev set"),
+    ):
+        with pytest.raises(SertlError, match=words):
+            splits_of(one, LOSO)
+
+
+def test_best_epoch_by_hand():
+    means = np.array([[0.5, 0.9], [0.7, 0.4], [0.7, 0.3], [0.6, 0.1]])
+    assert best_epoch(means, "ua", None) == 2  # the earlier of equals
+    assert best_epoch(means, "ua", "loss") == 3  # the one of the lower loss
+    assert best_epoch(means, "loss", None) == 1
+
+
+def test_epochs_are_weighed_by_held_out_utterances(tmp_path):
+    """Of 6, 6 and 3: epoch 1 (2.4 + 3.6 + 2.7) / 15 = 0.58, epoch 2 (3 + 4.8 + 1.2) / 15 = 0.6."""
+    one = opened(folds=3)
+    scores = {"select1": [0.4, 0.5], "select2": [0.6, 0.8], "select3": [0.9, 0.4]}
+    sizes = []
+
+    def make(split):
+        def run():
+            (tmp_path / split.name).mkdir()
+            lines = [{"kind": "train", "epoch": 1}]
+            lines += [
+                {"kind": "dev", "epoch": e, "ua": ua, "loss": 1.0}
+                for e, ua in enumerate(scores[split.name], start=1)
+            ]
+            (tmp_path / split.name / "log.jsonl").write_text(
+                "".join(json.dumps(line) + "\n" for line in lines)
+            )
+
+        sizes.append(len(split.held_out.utts))
+        return SimpleNamespace(run=run, per_epoch=len(sizes) + 2, total=100 + len(sizes))
+
+    budget = find_budget(splits_of(one, LOSO), make, tmp_path, "dev_ua")
+    assert sizes == [6, 6, 3] and budget.epoch == 2
+    assert budget.value == pytest.approx(0.6)
+    assert budget.updates == 8 and budget.total == 102  # 2 epochs of (3 + 4 + 5) / 3 updates
+    assert "8 updates (2 epochs) by dev_ua of 3 groups" in budget.words
+    with pytest.raises(SertlError, match="nothing to choose by"):
+        find_budget(splits_of(one, LOSO), make, tmp_path, "last")

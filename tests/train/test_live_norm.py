@@ -1,0 +1,142 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Speakers normalised in the pooled vectors of a model that reads audio."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from fakes import LABELS, build_model
+
+from sertl.data.datadir import DataDir, Utterance
+from sertl.data.dataset import UttDataset
+from sertl.data.speaker_norm import SpeakerNorm
+from sertl.errors import SertlError
+from sertl.models.base import Spec
+from sertl.seed import seed_everything
+from sertl.train import checkpoint
+from sertl.train.live_norm import LiveNorm
+from sertl.train.loop import Trainer
+
+CPU = torch.device("cpu")
+CONF = {"batch_size": 4, "batch_sec": 60.0}
+
+
+class Encoder(torch.nn.Module):
+    """Frames of 320 samples through one layer that trains."""
+
+    num_layers, hidden_size, stride, sample_rate, frozen = 1, 5, 320, 16000, False
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(320, 5)
+
+    def forward(self, wavs, wav_lens, layers=None, mask=None):
+        lens = wav_lens // 320
+        frames = wavs[:, : lens.max() * 320].unflatten(1, (-1, 320))
+        return [self.layer(frames)], lens
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A function: speakers -> a data set of 4 clips of each, with an offset of their own."""
+    root = tmp_path_factory.mktemp("wav")
+
+    def make(speakers):
+        utts = {}
+        for spk in speakers:
+            rng = np.random.default_rng(ord(spk))
+            for i in range(4):
+                wav = root / f"{spk}{i}.wav"
+                samples = 0.05 * rng.normal(size=640 + 320 * i) + 0.1 * (ord(spk) - ord("a"))
+                soundfile.write(wav, samples.astype(np.float32), 16000, subtype="FLOAT")
+                utt = f"{spk}-{i}"
+                sec = len(samples) / 16000
+                utts[utt] = Utterance(utt, spk, str(wav), sec, emo=LABELS[i % 3])
+        return UttDataset(DataDir(Path("x"), utts, LABELS, None), {"emo": LABELS}, seed=1)
+
+    return make
+
+
+def build():
+    seed_everything(1)
+    spec = Spec(labels=LABELS, hidden_size=5, layers=[0])
+    return build_model("probe", spec, Encoder(), {"standardise": True, "hidden": 4})
+
+
+def norm_conf(mode="offline", prior=0.0, scale=False):
+    return {**CONF, "speaker_norm": {"mode": mode, "prior": prior, "scale": scale}}
+
+
+def pooled(model, data):
+    with torch.no_grad():
+        return model.pool(data.batch(range(len(data))))
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_speakers_are_centred_by_all_their_clips(data, scale):
+    model, train = build().eval(), data("abc")
+    LiveNorm(model, norm_conf(scale=scale), CPU, None).refresh(train, 1, fit=True)
+    batch = train.batch(range(12))
+    with torch.no_grad():
+        found = model.centred(model.pool(batch), batch)
+    for first in (0, 4, 8):
+        assert found[first : first + 4].mean(dim=0).abs().max() < 1e-5
+        if scale:
+            std = found[first : first + 4].std(dim=0, correction=0)
+            assert torch.allclose(std, torch.ones(5), atol=1e-3)
+
+
+def test_what_is_off_or_cannot_be(data):
+    model, train = build(), data("ab")
+    LiveNorm(model, norm_conf(mode="none"), CPU, None).refresh(train, 1, fit=True)
+    assert model.shifts == {}
+    model.centred = lambda vectors, batch: vectors  # as a model without a pooled vector
+    with pytest.raises(SertlError, match="pools no vectors"):
+        LiveNorm(model, norm_conf(), CPU, None).refresh(train, 1, fit=True)
+
+
+def test_new_speakers_get_the_prior_of_training(data):
+    model, new = build().eval(), data("z")
+    norm = SpeakerNorm("offline", 4.0, torch.full((5,), 2.0))
+    LiveNorm(model, norm_conf(), CPU, None, norm).refresh(new, 1)
+    expected = (pooled(model, new).sum(dim=0) + 4 * 2.0) / (4 + 4)
+    assert torch.allclose(model.shifts["z-0"][0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_training_keeps_up_and_resumes_exactly(data, tmp_path, phase_conf, ema, monkeypatch):
+    """Encoder and shifts move together; killed in the middle of an epoch, the same again."""
+    conf = phase_conf(
+        optim_conf={"epochs": 3, "ema": ema, "save_updates": 1, "lr": 0.05},
+        data_conf={"batch_size": 4, "speaker_norm": norm_conf("online", 2.0)["speaker_norm"]},
+    )
+
+    def trainer(folder):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        out = tmp_path / folder
+        return Trainer(build(), conf, data("abc"), data("de"), out, 1, "dev_loss", CPU)
+
+    whole = trainer("whole")
+    first = pooled(whole.model, data("abc"))
+    whole.run()
+    assert not torch.allclose(first, pooled(whole.model, data("abc")), atol=1e-3)
+    killed = trainer("killed")
+    after_step = killed.model.after_step
+
+    def die(update, total):
+        after_step(update, total)
+        if update == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(killed.model, "after_step", die)
+    with pytest.raises(KeyboardInterrupt):
+        killed.run()
+    again = trainer("killed")
+    again.run()
+    ours, theirs = (checkpoint.trained_state(t.model) for t in (again, whole))
+    for name, tensor in theirs.items():
+        assert torch.equal(ours[name], tensor), name
+    best = checkpoint.load(tmp_path / "whole/best.pt")["speaker_norm"]
+    assert best["mode"] == "online" and best["weight"] == 2.0 and best["mean"].shape == (5,)
