@@ -2,6 +2,7 @@
 """Stage 8: what it reads, what it writes, and everything that can be wrong with its input."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 from sertl import fingerprint
-from sertl.data.datadir import read_data_dir
+from sertl.data.datadir import read_data_dir, write_table
 from sertl.errors import SertlError
 from sertl.score.decoded import read_decoded
 from sertl.score.scoring import score, score_experiment
@@ -174,3 +175,25 @@ def test_scoring_needs_no_torch():
         "sys.exit(bool({'torch', 's3prl', 'transformers', 'kaldiio'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_further_orders_of_clips_are_scored_too(small):
+    utts = list(read_data_dir("data/fold1/test").utts.values())
+    rewrite("hyp_emo", lambda lines: [f"{u.utt} {u.emo}" for u in utts])
+    one = score(read_decoded(DECODE))
+    assert one["utts"]["hyp_orders"] == [] and one["emotion"]["wa"] == 1.0
+    for number, wrong in ((2, 4), (10, 8)):  # by number, not by name
+        os.mkdir(f"{DECODE}/order{number}")
+        hyp = {
+            u.utt: u.emo if i >= wrong else ("ang" if u.emo != "ang" else "hap")
+            for i, u in enumerate(utts)
+        }
+        write_table(f"{DECODE}/order{number}/hyp_emo", hyp)
+    found = score(read_decoded(DECODE))
+    assert found["emotion"]["wa"] == pytest.approx((1 + 0.5 + 0) / 3) and found["n"] == 8
+    assert [sum(a == b for a, b in zip(found["utts"]["ref"], hyp, strict=True))
+            for hyp in found["utts"]["hyp_orders"]] == [4, 0]  # fmt: skip
+    assert found["inputs"] != one["inputs"]
+    write_table(f"{DECODE}/order2/hyp_emo", {utts[0].utt: "ang"})
+    with pytest.raises(SertlError, match="order2/hyp_emo .* do not hold the same utterances"):
+        read_decoded(DECODE)

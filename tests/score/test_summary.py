@@ -178,3 +178,19 @@ def test_numbers_are_plain_for_json():
             walk(part)
 
     walk(summarise(four_runs()))
+
+
+def test_orders_of_clips_are_averaged_and_their_spread_is_kept():
+    """Two orders: UA 1 and 1/2 over fold 1 (the other fold has one order, all right)."""
+    first = scored(1, 1, [0, 0, 1, 1], [0, 0, 1, 1])
+    first["utts"]["hyp_orders"] = [[0, 1, 0, 1]]
+    mean = (confusion_matrix([0, 0, 1, 1], [0, 0, 1, 1], 2) + np.array([[1, 1], [1, 1]])) / 2
+    first["emotion"] = class_scores(mean, LABELS)
+    second = scored(1, 2, [0, 1], [0, 1])
+    summary = summarise(runs(first, second))
+    # pooled recalls: 3/3 and 3/3 in the first order, 2/3 and 2/3 in the second
+    assert summary["metrics"]["ua"]["pooled"]["mean"] == pytest.approx((1 + 2 / 3) / 2)
+    assert summary["orders"]["number"] == 2
+    assert summary["orders"]["std_ua"] == pytest.approx((1 / 3) / 2**0.5)
+    assert summary["emotion"]["recall"]["a"] == pytest.approx((1 + 2 / 3) / 2)
+    assert summarise(four_runs())["orders"] is None
