@@ -156,7 +156,10 @@ def dev(summary: dict) -> Table:
         values = with_std(folds["mean"], folds["std_folds"], scale, digits)
         rows.append([titles[name] + (", %" if scale > 1 else ""), values, str(folds["num_folds"])])
     header = ["dev set", "mean ± std over folds", "folds"]
-    note = "The checkpoints were chosen on these utterances: not a result, only a look at fitting."
+    note = (
+        "The checkpoints were chosen on these utterances, or trained on them where the phase was "
+        "refit: not a result, only a look at fitting."
+    )
     return Table("Mean over folds", header, rows, [note])
 
 
