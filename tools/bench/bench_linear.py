@@ -28,22 +28,26 @@ def ours(args: argparse.Namespace, processes: int) -> float:
     """Seconds of stages 6 to 9, from run.sh to the report."""
     command = ["./run.sh", *args.options, "--method", "linear", "--tag", "bench_linear"]
     command += ["--stage", "6", "--redo", "true", "--nj", str(processes)]
+    command += ["--folds", " ".join(map(str, folds_of(args)))]
     return timed(command, ROOT / args.recipe)
 
 
 def theirs(args: argparse.Namespace, processes: int) -> float:
     """Seconds of the script on all folds, dealt out to processes."""
-    recipe = ROOT / args.recipe
-    number = int((recipe / args.data / "num_folds").read_text())
-    begun = time.monotonic()
-    running = []
+    recipe, begun, running = ROOT / args.recipe, time.monotonic(), []
     for process in range(processes):
-        folds = [str(k) for k in range(1, number + 1) if k % processes == process]
+        folds = [str(k) for k in folds_of(args)[process::processes]]
         command = [sys.executable, str(HERE / "scikit_learn_fits.py"), args.data, args.dump, *folds]
         running.append(subprocess.Popen(command, cwd=recipe, env=environment()))
     if any(p.wait() for p in running):
         raise SystemExit("scikit_learn_fits.py failed")
     return time.monotonic() - begun
+
+
+def folds_of(args: argparse.Namespace) -> list[int]:
+    """Numbers of the folds that are measured."""
+    number = int((ROOT / args.recipe / args.data / "num_folds").read_text())
+    return args.folds or list(range(1, number + 1))
 
 
 def environment() -> dict:
@@ -67,6 +71,7 @@ def main() -> None:
     parser.add_argument("--recipe", required=True, help="e.g. egs/emodb, after stage 3")
     parser.add_argument("--data", required=True, help="folds, from the recipe's folder")
     parser.add_argument("--dump", required=True, help="vectors, from the recipe's folder")
+    parser.add_argument("--folds", type=int, nargs="+", default=[], help="default: all")
     parser.add_argument("--rounds", type=int, default=1, help="default: %(default)s")
     parser.add_argument("options", nargs="*", help="of run.sh, after --")
     args = parser.parse_args()
