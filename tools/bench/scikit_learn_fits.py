@@ -42,7 +42,9 @@ def main() -> None:
                     rest = groups != spk
                     model = fit(x[rest], y[rest], strength)
                     said[np.ix_(~rest, model.classes_)] = model.predict_proba(x[~rest])
-                loss = log_loss(y, np.clip(said, 1e-4, 1), labels=range(len(fold.labels)))
+                said = np.clip(said, 1e-4, 1)
+                said /= said.sum(axis=1, keepdims=True)
+                loss = log_loss(y, said, labels=range(len(fold.labels)))
                 if loss < best[0]:
                     best = (loss, (x, new, strength))
         x, new, strength = best[1]
