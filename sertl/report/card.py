@@ -62,7 +62,7 @@ def protocol_card(scores: dict[Run, dict], phases: dict[str, list[PhaseRun]]) ->
         ("dev set", str(first["dev_rule"])),
         ("selection rule", str(first["select"])),
         ("transductive", "YES: unlabelled stages saw dev and test audio" if transductive else "no"),
-        ("speaker normalisation", _speaker_norm(phases)),
+        ("speaker normalisation", speaker_norm_of(phases)),
         ("speakers in train and test", _shared(folds)),
         ("seeds", ", ".join(str(seed) for seed in seeds)),
         ("averaging", AVERAGING),
@@ -80,7 +80,7 @@ def protocol_card(scores: dict[Run, dict], phases: dict[str, list[PhaseRun]]) ->
     return rows
 
 
-def _speaker_norm(phases: dict[str, list[PhaseRun]]) -> str:
+def speaker_norm_of(phases: dict[str, list[PhaseRun]]) -> str:
     """What of the test speakers' unlabelled audio the last phase's predictions use."""
     last = list(phases.values())[-1:]
     modes = {p.facts.get("speaker_norm", "none") for runs in last for p in runs}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sertl.report.card import SPEAKER_NORMS, speaker_norm_of
 from sertl.report.sections import cost_numbers, other_percent, span
 from sertl.report.tables import NONE, Table, decimal, p_value, percent, spanned, with_std
 from sertl.runs import find_runs
@@ -130,6 +131,10 @@ def compare_table(
         notes.append(f"Published, under protocols of their own: {'; '.join(cites)}.")
     notes += [f"{runs[i].name} is not tested: {found}." for i, found in apart.items()]
     notes += [f"{run.name}: INCOMPLETE, {w}." for run in runs for w in run.summary["warnings"]]
+    for row in rows:
+        found = speaker_norm_of(row.phases)
+        if found != SPEAKER_NORMS["none"]:
+            notes.append(f"{row.run.name}: speaker normalisation {found}.")
     caption = first.scored_on
     words = [
         [*_scores(row, unit, i == 0), *_others(row, others, beside), *_costs(row)]

@@ -19,6 +19,7 @@ from sertl.errors import SertlError
 from sertl.score.records import read_log
 from sertl.seed import derive_seed
 from sertl.stages.phase import OpenPhase
+from sertl.stages.start import UPSTREAM
 from sertl.train.loop import Trainer
 from sertl.train.settings import SELECT
 
@@ -77,6 +78,13 @@ def splits_of(opened: OpenPhase, protocol: dict) -> list[Split]:
         return []
     if opened.dev is None:
         raise SertlError("select_conf.refit and folds need a dev set to train on in the end")
+    start = opened.phase["init"]["from"]
+    if start not in (None, UPSTREAM):
+        logger.warning(
+            "phase %s starts from %s, which may have seen the speakers that are held out here: the "
+            "number of updates is chosen on what is easier than new speakers",
+            *(opened.phase["name"], start),
+        )
     if not folds:
         return [Split("select1", opened.train, opened.dev)]
     everything = joined(opened)

@@ -2,6 +2,7 @@
 """Pairing of experiments, and the three commands as a user calls them."""
 
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -117,6 +118,15 @@ def test_table(two):
     assert (first["s per update"], first["checkpoint, MiB"]) == ("0.500", "1.25")
     assert any(note.startswith("C is not tested: other folds") for note in table.notes)
     assert any("C: INCOMPLETE" in note for note in table.notes)
+
+
+def test_a_table_says_who_uses_audio_of_test_speakers(two):
+    assert not any("speaker normalisation" in n for n in compare_table(["exp/A"], "test").notes)
+    for path in Path("exp/B").glob("seed1/fold*/main/run.json"):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "speaker_norm": "offline"}))
+    notes = compare_table(["exp/A", "exp/B"], "test").notes
+    assert "B: speaker normalisation offline: uses all unlabelled audio" in " ".join(notes)
 
 
 def test_table_of_other_tasks_with_published_numbers(recipe):

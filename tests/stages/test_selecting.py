@@ -23,9 +23,13 @@ def data_of(speakers, each=3):
     return DataDir(Path("x"), {u.utt: u for u in utts}, ["a", "b"], None)
 
 
-def opened(folds=0, refit=False, dev="e"):
+def opened(folds=0, refit=False, dev="e", start=None):
     return SimpleNamespace(
-        phase={"select_conf": {"folds": folds, "refit": refit}},
+        phase={
+            "name": "main",
+            "select_conf": {"folds": folds, "refit": refit},
+            "init": {"from": start},
+        },
         train=data_of("abcd"),
         dev=data_of(dev) if dev else None,
         run=Run(Path("exp"), 1, 1),
@@ -57,6 +61,13 @@ def test_refit_alone_uses_the_dev_set_and_published_protocols_keep_their_rule():
     assert splits_of(opened(), LOSO) == []
     for protocol in ("superb", "fixed", "official"):
         assert splits_of(opened(folds=3, refit=True), {"protocol": protocol}) == []
+
+
+def test_a_start_that_knows_the_held_out_speakers_is_named(caplog):
+    splits_of(opened(folds=2, start="upstream"), LOSO)
+    assert "may have seen" not in caplog.text
+    splits_of(opened(folds=2, start="pretrain"), LOSO)
+    assert "starts from pretrain, which may have seen the speakers" in caplog.text
 
 
 def test_what_cannot_be():
