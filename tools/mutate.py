@@ -28,8 +28,14 @@ from pathlib import Path
 from queue import Queue
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("nn", "models", "train", "score", "data", "cluster", "upstream", "peft")
-USERS = {"nn": ["models"], "peft": ["models"], "models": ["stages"], "train": ["stages"]}
+ROOMS = ("nn", "solve", "models", "train", "score", "data", "cluster", "upstream", "peft")
+USERS = {
+    "nn": ["models"],
+    "solve": ["models"],
+    "peft": ["models"],
+    "models": ["stages"],
+    "train": ["stages"],
+}
 LEFT_OUT = {"venv", "exp", "dump", "downloads", ".git", "__pycache__", ".pytest_cache"}
 SWAPS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
