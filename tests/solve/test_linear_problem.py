@@ -105,6 +105,17 @@ def test_prototypes_are_the_nearest_class_means():
     assert np.array_equal(logits.argmax(1).numpy(), theirs)
 
 
+def test_a_class_of_one_example_has_a_prototype():
+    x, y = made(60, 20)
+    rows = torch.from_numpy(y != 2)
+    alone = int(np.flatnonzero(y == 2)[0])
+    rows[alone] = True
+    problem = LinearProblem(torch.from_numpy(x))
+    found = problem.prototypes(torch.from_numpy(y), 4, rows)
+    logits = problem.coordinates @ found.weight + found.bias
+    assert logits[alone].argmax() == 2
+
+
 def test_a_dimension_that_does_not_vary_changes_nothing():
     x, y = made(60, 12)
     constant = np.concatenate([x, np.full((60, 1), 7.0)], axis=1)

@@ -7,8 +7,17 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from sertl.errors import SertlError
+from sertl.nn.solved_head import stacked
 from sertl.solve import selection
-from sertl.solve.selection import Settings, Target, balanced_loss, choose, held_out, inner_splits
+from sertl.solve.selection import (
+    Settings,
+    Target,
+    balanced_loss,
+    choose,
+    held_out,
+    inner_splits,
+    solve_choice,
+)
 
 
 def made(seed=0, count=120, layers=3, size=8, speakers=6):
@@ -108,3 +117,22 @@ def test_candidates_of_each_combination(monkeypatch):
     ] * 2
     assert {c.columns for c in found if c.combine == "concat"} == {4, None}
     assert {c.layers for c in found if c.combine == "mean"} == {(0, 1), (1, 2), (0, 1, 2)}
+
+
+def test_a_stack_is_the_regression_on_held_out_log_probabilities():
+    """Solved on all, it predicts what scikit-learn does from the same inputs, as they are."""
+    vectors, target, spk = made()
+    settings = Settings(combine="stack", strengths=[0.1])
+    choice = choose(vectors, target, spk, settings)
+    head = solve_choice(vectors.float(), target, spk, choice, settings)
+    parts, _ = inner_splits(spk, target.values.numpy())
+    views = vectors.float().double()
+    logs = torch.stack(
+        [held_out(views[:, n], target, parts, settings)[0] for n in range(3)]
+    )  # (L, N, C)
+    theirs = LogisticRegression(
+        C=choice.parts[0]["over"], class_weight="balanced", tol=1e-9, max_iter=9999
+    )
+    theirs.fit(stacked(logs).numpy(), target.values.numpy())
+    weight = head.parts[0].over.weight.numpy()
+    assert np.abs(weight - theirs.coef_).max() < 1e-3
