@@ -117,6 +117,16 @@ def test_candidates_of_each_combination(monkeypatch):
     ] * 2
     assert {c.columns for c in found if c.combine == "concat"} == {4, None}
     assert {c.layers for c in found if c.combine == "mean"} == {(0, 1), (1, 2), (0, 1, 2)}
+    alone = torch.stack([c.held_out for c in found[:3]])
+    for one in (c for c in found if c.combine == "mean"):
+        expected = alone[list(one.layers)].exp().mean(dim=0).log()
+        assert torch.allclose(one.held_out, expected)
+    for one in (c for c in found if c.combine == "stack"):  # log-probabilities as they are
+        only = Settings(strengths=[one.over])
+        again = held_out(stacked(alone), target, parts, only, standardise=False)[0]
+        assert torch.allclose(one.held_out, again, atol=0.02)
+        other = held_out(stacked(alone), target, parts, only, standardise=True)[0]
+        assert not torch.allclose(one.held_out, other, atol=0.05)
 
 
 def test_a_stack_is_the_regression_on_held_out_log_probabilities():
