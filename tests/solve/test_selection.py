@@ -124,7 +124,7 @@ def test_candidates_of_each_combination(monkeypatch):
     for one in (c for c in found if c.combine == "stack"):  # log-probabilities as they are
         only = Settings(strengths=[one.over])
         again = held_out(stacked(alone), target, parts, only, standardise=False)[0]
-        assert torch.allclose(one.held_out, again, atol=0.02)
+        assert torch.allclose(one.held_out, again, atol=0.03)
         other = held_out(stacked(alone), target, parts, only, standardise=True)[0]
         assert not torch.allclose(one.held_out, other, atol=0.05)
 
