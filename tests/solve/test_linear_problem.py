@@ -103,6 +103,10 @@ def test_prototypes_are_the_nearest_class_means():
     standard = StandardScaler().fit_transform(x)
     theirs = NearestCentroid().fit(standard, y).predict(standard)
     assert np.array_equal(logits.argmax(1).numpy(), theirs)
+    means = np.stack([standard[y == c].mean(axis=0) for c in range(4)])
+    half = -0.5 * ((standard[:, None] - means) ** 2).sum(axis=2) / 20
+    shared = logits.numpy() - half  # the same for all classes of an utterance
+    assert np.abs(shared - shared[:, :1]).max() < 1e-8
 
 
 def test_a_class_of_one_example_has_a_prototype():
