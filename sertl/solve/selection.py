@@ -186,9 +186,7 @@ def choose(
         device: Where to solve.
     """
     settings.check()
-    known = target.known
-    vectors, groups = vectors[known], [g for g, k in zip(groups, known.tolist(), strict=True) if k]
-    target = Target(target.values[known], target.num_classes)
+    vectors, target, groups = _labelled(vectors, target, groups)
     if not len(vectors):
         raise SertlError("no training utterance has the label")
     classes = target.values.numpy() if target.num_classes else None
@@ -210,6 +208,15 @@ def choose(
     ]
     inner_score = _score(joint, target, settings.criterion)[0]
     return Choice([c.part() for c in chosen], inner_score, layer_scores, words)
+
+
+def _labelled(
+    vectors: torch.Tensor, target: Target, groups: Sequence[str]
+) -> tuple[torch.Tensor, Target, list[str]]:
+    """The utterances that have the label."""
+    known = target.known
+    kept = [g for g, k in zip(groups, known.tolist(), strict=True) if k]
+    return vectors[known], Target(target.values[known], target.num_classes), kept
 
 
 def _of_layer(candidate: Candidate, layer: int) -> bool:
@@ -238,12 +245,10 @@ def _candidates(
     if count == 1:
         return
     if "concat" in allowed:
-        for columns in (settings.first_columns or None, None):
+        for columns in dict.fromkeys((settings.first_columns or None, None)):
             held = held_out(vectors[..., :columns].flatten(1), target, parts, settings, device)
             for s, strength in enumerate(strengths):
                 yield Candidate("concat", tuple(range(count)), columns, strength, held[s])
-            if columns is None:
-                break
     if "mean" in allowed:
         yield from _ranges(alone, strengths, bool(target.num_classes))
     if "stack" in allowed and target.num_classes:
@@ -359,9 +364,7 @@ def solve_choice(
     device: torch.device | str = "cpu",
 ) -> SolvedHead:
     """Solve what was chosen on all utterances that have the label."""
-    known = target.known
-    vectors, groups = vectors[known], [g for g, k in zip(groups, known.tolist(), strict=True) if k]
-    target = Target(target.values[known], target.num_classes)
+    vectors, target, groups = _labelled(vectors, target, groups)
     size = target.num_classes or target.values.shape[1]
     head = SolvedHead(vectors.shape[2], size, choice.parts, bool(target.num_classes))
     for part, module in zip(choice.parts, head.parts, strict=True):

@@ -129,7 +129,7 @@ class OpenPhase:
             pseudo=self.inputs.pseudo,
         )
 
-    def fit_speaker_norm(self, data: UttDataset) -> SpeakerNorm | None:
+    def fit_speaker_norm(self, data: DataDir) -> SpeakerNorm | None:
         """Statistics of speaker normalisation from training utterances.
 
         None for mode none, and for a live encoder, whose vectors train/live_norm.py looks after.
@@ -137,7 +137,8 @@ class OpenPhase:
         conf = self.phase["data_conf"]["speaker_norm"]
         if conf["mode"] == "none" or self.inputs.live:
             return None
-        return fit_speaker_norm(data.clip_vectors(), [u.spk for u in data.utts], conf)
+        rows = self.dataset(data)
+        return fit_speaker_norm(rows.clip_vectors(), [u.spk for u in rows.utts], conf)
 
     def build(self) -> SERModel:
         """The model with its random weights, on the encoder if that is live."""

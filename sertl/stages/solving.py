@@ -55,17 +55,17 @@ def solve_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
 def solve(opened: OpenPhase, device) -> tuple[SERModel, dict]:
     """The solved model, and what its checkpoint carries beside the weights."""
     model = opened.build()
-    data = opened.dataset(seen_by(model, opened))
+    seen = seen_by(model, opened)
+    data = opened.dataset(seen)
     if data.vectors is None:
         raise SertlError(
             f"phase {opened.phase['name']}: {opened.phase['model']} is solved on pooled vectors; "
             "stage 3 makes them with --pool (not none) and input=feats"
         )
-    norm = opened.fit_speaker_norm(data)
+    norm = opened.fit_speaker_norm(seen)
     data.normalise_speakers(norm, opened.run.seed)
     batch = data.batch(range(len(data)))
     model.solve(batch.vectors, batch, [u.spk for u in data.utts], device)
-    model.cpu()
     conf = {**opened.phase["model_conf"], "chosen": model.chosen}
     phase = {**opened.phase, "model_conf": conf}
     encoder, tokenizer = opened.inputs.encoder, opened.tokenizer

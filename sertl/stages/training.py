@@ -43,7 +43,7 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
         return
     splits = splits_of(opened, protocol)
     seen = joined(opened) if splits else opened.train
-    norm = opened.fit_speaker_norm(opened.dataset(seen))
+    norm = opened.fit_speaker_norm(seen)
     make = partial(make_trainer, opened, norm, start, device)
     budget = None
     if splits:
