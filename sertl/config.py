@@ -27,7 +27,14 @@ METHOD_KEYS = {
 OPTIONAL = ("teacher", "pseudo_labels")  # what a method may lack
 INPUTS = ("feats", "wav")
 # Dictionaries whose keys somebody else defines and checks.
-ANY_TYPE = {"layers", "from", "ckpt", "extra_conf"}  # a word, a list or null; checked where used
+ANY_TYPE = {
+    "layers",
+    "from",
+    "from_layer",
+    "ckpt",
+    "extra_conf",
+}  # a word, a list or null; checked where used
+BUDGETS = ("epochs", "updates", "frames_per_update")  # of optim_conf: how long to train
 OPEN_KEYS = {"model_conf", "lr_scale", "map", "peft"}
 
 
@@ -69,6 +76,8 @@ def merge(base: dict, changes: dict, where: str) -> dict:
         if key not in base:
             raise SertlError(f"{where}: {unknown_name('key', key, base)}")
         default = base[key]
+        if key == "optim_conf" and isinstance(value, dict):
+            value = _one_budget(value)
         if key == "init" and isinstance(value, str):
             raise SertlError(f"{where}: init is a mapping now; write init.from={value}")
         if isinstance(default, dict) and key in OPEN_KEYS:
@@ -78,6 +87,12 @@ def merge(base: dict, changes: dict, where: str) -> dict:
         else:
             result[key] = _typed(key, default, value, f"{where}: {key}")
     return result
+
+
+def _one_budget(changes: dict) -> dict:
+    """Of epochs, updates and frames_per_update the one that is given takes the others' place."""
+    given = [key for key in BUDGETS if changes.get(key)]
+    return {**dict.fromkeys(BUDGETS, 0), **changes} if len(given) == 1 else changes
 
 
 def _mapping(value: object, where: str) -> dict:

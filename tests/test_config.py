@@ -67,7 +67,7 @@ def test_teacher_and_pseudo_labels_are_complete_and_can_be_set():
     conf = load_method(CONF, "gmp_tl", parse_overrides(settings))
     assert conf["teacher"]["name"] == "teacher" and conf["teacher"]["optim_conf"]["epochs"] == 2
     assert conf["pseudo_labels"]["clusters"] == [8, 16] and conf["pseudo_labels"]["restarts"] == 20
-    assert [p["optim_conf"]["epochs"] for p in conf["phases"]] == [10, 20]
+    assert [p["optim_conf"]["epochs"] for p in conf["phases"]] == [0, 20]
     every = load_method(CONF, "gmp_tl", parse_overrides(["optim_conf.epochs=3"]))
     assert (
         every["teacher"]["optim_conf"]["epochs"] == 3
@@ -169,3 +169,17 @@ def test_every_key_of_train_yaml_is_read_somewhere():
 
     unread = [k for k in leaves(load_yaml(CONF / "train.yaml")) if f'"{k}"' not in sources]
     assert unread == []
+
+
+def test_the_budget_given_last_holds():
+    """Methods say updates or epochs; a setting of either takes the other's place."""
+    budget = ("epochs", "updates", "frames_per_update")
+    for method, setting, expected in (
+        ("probe", [], (60, 0, 0)),
+        ("peft", [], (0, 2000, 0)),
+        ("peft", ["optim_conf.epochs=4"], (4, 0, 0)),
+        ("finetune", ["optim_conf.updates=90"], (0, 90, 0)),
+        ("peft", ["optim_conf.updates=0"], (0, 0, 0)),
+    ):
+        conf = load_method(CONF, method, parse_overrides(setting))
+        assert tuple(conf["phases"][0]["optim_conf"][key] for key in budget) == expected

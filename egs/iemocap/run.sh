@@ -126,7 +126,7 @@ if (( stop_stage >= 3 )); then
 fi
 
 if in_stage 3; then
-  if [[ ${run[input]} == feats ]]; then
+  if [[ ${run[dumped]} == true ]]; then
     read -r -a sources <<< "$all ${run[other_data]}"
     read -r -a dumps <<< "$dump ${run[other_dumps]}"
     read -r -a frames <<< "${run[frames]} ${run[other_frames]}"
@@ -134,6 +134,10 @@ if in_stage 3; then
     pooled=()
     if [[ -n ${run[pool]} ]]; then what="${run[pool]} of the frames"; pooled=(--pool "${run[pool]}"); fi
     if [[ ${run[normalise]} == true ]]; then pooled+=(--normalise); fi
+    if [[ -n ${run[dump_layers]} ]]; then
+      what="from which $method goes on"
+      pooled=(--layers "${run[dump_layers]}" --float32)
+    fi
     for i in "${!sources[@]}"; do
       log "Stage 3: hidden states of $upstream ($what), ${sources[i]} -> ${dumps[i]}"
       python -m sertl.bin.dump_feats --data "${sources[i]}" --upstream "$upstream" --ckpt "$ckpt" \

@@ -52,6 +52,8 @@ def main() -> None:
     print(f"tag={tag}")
     print(f"input={conf['input']}")
     print(f"dump={conf['dump']}")
+    print(f"dumped={'true' if conf['input'] == 'feats' or conf['dump_layers'] else 'false'}")
+    print(f"dump_layers={' '.join(map(str, conf['dump_layers']))}")
     print(f"frames={dump}")  # what vectors are pooled from, if it is there
     print(f"pool={','.join(conf['pool'])}")
     normalised = conf["phases"][0]["data_conf"]["normalise"]

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from sertl.data.audio import SAMPLE_RATE, read_audio
+from sertl.data.augment import change_sound, change_speed
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.feats import FeatsStore
 from sertl.data.frame_labels import FrameLabels
@@ -28,7 +29,10 @@ class Batch:
 
     Attributes:
         utt: B utterance ids.
-        feats: (B, L, T, D) hidden states, zero-padded, for input `feats`; lens (B,) frames.
+        feats: (B, L, T, D) hidden states, zero-padded, for input `feats`, or for an encoder that
+            goes on from the last of them; lens (B,) frames.
+        num_samples: B numbers of samples that the frames are of, for such an encoder; None for a
+            crop.
         vectors: (B, L, S * D) statistics of the hidden states, where they were pooled once.
         wav: (B, N) samples at 16 kHz, zero-padded, for input `wav`; wav_lens (B,) samples.
         labels: By name of a class field (data/fields.py): (B,) int64 index in the model's classes,
@@ -44,6 +48,7 @@ class Batch:
     feats: torch.Tensor | None = None
     vectors: torch.Tensor | None = None
     lens: torch.Tensor | None = None
+    num_samples: list[int | None] | None = None
     wav: torch.Tensor | None = None
     wav_lens: torch.Tensor | None = None
     labels: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -90,6 +95,8 @@ class UttDataset:
         cache_gib: Keep features in RAM if all of them take no more than this.
         hidden_size: D of the features, to estimate that.
         statistics: What of a pooled dump is read, in this order.
+        resumed: Whether an encoder goes on from the features.
+        augment: Changes of training audio (data_conf.augment); None for none.
         tokenizer: With `encode(text)`, if transcripts are wanted.
         pseudo: Frame pseudo-labels, if they are wanted; they are cropped with the audio.
 
@@ -111,6 +118,8 @@ class UttDataset:
         statistics: Sequence[str] = (),
         tokenizer=None,
         pseudo: FrameLabels | None = None,
+        resumed: bool = False,
+        augment: Mapping | None = None,
     ):
         self.classes = {name: list(values) for name, values in classes.items()}
         self.utts = list(data.utts.values())
@@ -128,9 +137,13 @@ class UttDataset:
         self.train_sec = [min(sec, crop) for sec in self.durs_sec]  # as read in training
         self.seed = seed
         self.tokenizer = tokenizer
+        self.resumed = resumed
+        self.augment = augment
         self.pseudo = pseudo
         if pseudo is not None:
             pseudo.check([u.utt for u in self.utts])
+            if augment is not None and augment["speed"]:
+                raise SertlError("data_conf.augment.speed: pseudo-labels keep the clip's own time")
             if self.crop_samples and CROP_STEP % pseudo.stride:
                 raise SertlError(
                     f"data_conf.crop_sec: audio is cut at multiples of {CROP_STEP} samples, which "
@@ -142,6 +155,11 @@ class UttDataset:
         if feats is not None:
             ids = [u.utt for u in self.utts]
             feats.check(ids)
+            if resumed and (lacking := [u for u in ids if not feats.num_samples.get(u)]):
+                raise SertlError(
+                    f"{feats.dump}/utt2num_samples lacks {len(lacking)} utterances, e.g. "
+                    f"{lacking[0]}; an older version made it: run stage 3 with --redo"
+                )
             if feats.pool:
                 self.vectors = self._read_vectors(statistics)
             elif feats.gib(ids, hidden_size) <= cache_gib:
@@ -202,10 +220,18 @@ class UttDataset:
         if self.vectors is not None:
             batch.vectors = self._normed(self.vectors[list(indices)], list(indices), False)
         elif self.feats is not None:
-            arrays = [self._cropped(self._features(u.utt), u, epoch) for u in utts]
-            arrays = [self._normed(a, [row], True) for a, row in zip(arrays, indices, strict=True)]
+            parts = [self._cropped(self._features(u.utt), u, epoch) for u in utts]
+            arrays = [
+                self._normed(a, [row], True) for (a, _), row in zip(parts, indices, strict=True)
+            ]
+            starts = [start for _, start in parts]
             batch.lens = torch.tensor([a.shape[1] for a in arrays])
             batch.feats = _pad(arrays, dim=1)
+            if self.resumed:
+                batch.num_samples = [
+                    self.feats.num_samples[u.utt] if start is None else None
+                    for u, start in zip(utts, starts, strict=True)
+                ]
         else:
             wavs, starts = zip(*(self._audio(u, epoch) for u in utts), strict=True)
             batch.wav_lens = torch.tensor([len(w) for w in wavs])
@@ -235,25 +261,34 @@ class UttDataset:
             self._cache[utt] = features
         return features
 
-    def _cropped(self, features: torch.Tensor, utt: Utterance, epoch: int | None) -> torch.Tensor:
-        """(L, T, D) -> (L, T', D): the frames of a random crop in training, else all."""
+    def _cropped(
+        self, features: torch.Tensor, utt: Utterance, epoch: int | None
+    ) -> tuple[torch.Tensor, int | None]:
+        """(L, T, D) -> (L, T', D): the frames of a random crop in training, else all.
+
+        And the sample at which they begin; None if they are the whole clip.
+        """
         frames, seconds = features.shape[1], self.crop_samples / SAMPLE_RATE
         if epoch is None or not 0 < seconds < utt.dur_sec:
-            return features
+            return features, None
         length = max(1, round(frames * seconds / utt.dur_sec))
         rng = np.random.default_rng(derive_seed(self.seed, "crop", epoch, utt.utt))
         start = int(rng.integers(frames - length + 1))
-        return features[:, start : start + length]
+        return features[:, start : start + length], CROP_STEP * start
 
     def _audio(self, utt: Utterance, epoch: int | None) -> tuple[torch.Tensor, int | None]:
         """(N,) samples, and where they were cropped out of the clip; None if it is whole."""
-        wav, start = read_audio(utt.wav, utt.utt), None
+        wav, start = torch.from_numpy(read_audio(utt.wav, utt.utt)), None
+        changes = epoch is not None and self.augment is not None
+        if changes:
+            drawn = torch.Generator().manual_seed(derive_seed(self.seed, "augment", epoch, utt.utt))
+            wav = change_speed(wav, self.augment["speed"], drawn)
         if epoch is not None and 0 < self.crop_samples < len(wav):
             rng = np.random.default_rng(derive_seed(self.seed, "crop", epoch, utt.utt))
             steps = (len(wav) - self.crop_samples) // CROP_STEP
             start = CROP_STEP * int(rng.integers(steps + 1))
             wav = wav[start : start + self.crop_samples]
-        return torch.from_numpy(wav), start
+        return change_sound(wav, self.augment, drawn) if changes else wav, start
 
     def _pseudo(self, utt: str, start: int | None) -> torch.Tensor:
         """(S, T): the labels of the whole clip, or of the crop that begins at sample start."""

@@ -27,6 +27,8 @@ class FeatsStore:
         pool: Statistics of which its vectors consist (`read_vectors`); empty if it holds frames
             (`read`).
 
+        num_samples: Of each utterance, at 16 kHz; empty for dumps that do not say it.
+
     Raises:
         SertlError: If the dump is missing or unfinished, or lacks a layer.
     """
@@ -47,6 +49,9 @@ class FeatsStore:
         self.num_frames = {
             utt: int(n) for utt, n in read_table(self.dump / "utt2num_frames").items()
         }
+        path = self.dump / "utt2num_samples"
+        found = read_table(path) if path.is_file() else {}
+        self.num_samples = {utt: int(n) for utt, n in found.items()}
 
     def add(self, dump: str | Path) -> None:
         """Also read the utterances of another dump by the same encoder.
@@ -67,6 +72,7 @@ class FeatsStore:
                     f"{other.num_frames[utt]} in {dump}: one id for two utterances"
                 )
         self.num_frames = {**other.num_frames, **self.num_frames}
+        self.num_samples = {**other.num_samples, **self.num_samples}
         self._scp = [{**theirs, **mine} for mine, theirs in zip(self._scp, other._scp, strict=True)]
 
     def check(self, utts: Sequence[str]) -> None:

@@ -25,6 +25,8 @@ class Spec:
         labels: Emotion classes in index order.
         hidden_size: D of the hidden states.
         layers: Indices of the hidden states that the model gets, L of them.
+        lower: Indices of the hidden states that batch.feats holds, ascending, where a live encoder
+            goes on from the last of them; empty where it hears audio, or there is none.
         normalise: Layer-normalise the hidden states (dumped ones come normalised).
         class_weights: Of the emotion loss, one per class (data_conf.class_weights), or None.
         vad_range: Lowest and highest value of the corpus's V/A/D scale, if it has one.
@@ -47,6 +49,7 @@ class Spec:
     time_mask: float = 0.0
     time_mask_span: int = 10
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    lower: Sequence[int] = ()
 
     @property
     def all_classes(self) -> dict[str, Sequence[str]]:
@@ -109,15 +112,31 @@ class SERModel(nn.Module):
         self, batch, mask: tuple[torch.Tensor, torch.Tensor] | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states of the batch, (B, L, T, D), and lens (B,); mask as in Upstream.forward."""
-        if batch.feats is not None:
+        if batch.feats is not None and self.upstream is None:
             return batch.feats, batch.lens
         if mask is None and self.training and self.spec.time_mask:
             mask = self.time_mask(batch)
-        states, lens = self.upstream(batch.wav, batch.wav_lens, self.spec.layers, mask)
-        hidden = torch.stack(states, dim=1)
+        if batch.feats is not None:
+            hidden, lens = self._resumed(batch, mask)
+        else:
+            states, lens = self.upstream(batch.wav, batch.wav_lens, self.spec.layers, mask)
+            hidden = torch.stack(states, dim=1)
         if self.spec.normalise:
             hidden = F.layer_norm(hidden, hidden.shape[-1:])
         return hidden, lens
+
+    def _resumed(
+        self, batch, mask: tuple[torch.Tensor, torch.Tensor] | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states of a batch that holds the lower ones."""
+        found = {layer: batch.feats[:, i] for i, layer in enumerate(self.spec.lower)}
+        first = self.spec.lower[-1]
+        above = [layer for layer in self.spec.layers if layer > first]
+        frames = mask[0] if mask is not None else None
+        args = (found[first], batch.lens, batch.num_samples, first, above, frames)
+        states, lens = self.upstream.resume(*args)
+        found |= dict(zip(above, states, strict=True))
+        return torch.stack([found[layer] for layer in self.spec.layers], dim=1), lens
 
     def centred(self, vectors: torch.Tensor, batch) -> torch.Tensor:
         """(B, D') pooled vectors without their speakers'; every classifier calls it on its own.
@@ -137,19 +156,51 @@ class SERModel(nn.Module):
     def time_mask(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Spans of this epoch, (B, T), and what masked frames become: the encoder's mask vector.
 
-        Zeros, (D,), where it was pre-trained without one.
+        Zeros, (D,), where it was pre-trained without one. An encoder that goes on from a hidden
+        state takes the mean of the clip's frames instead (Upstream.resume).
 
         Source:
             Park et al., "SpecAugment", Interspeech 2019, on frames as in wav2vec 2.0's fine-tuning.
         """
-        lens = [math.ceil(n / self.upstream.stride) for n in batch.wav_lens.tolist()]
+        if batch.feats is not None:
+            lens = batch.lens.tolist()
+        else:
+            lens = [math.ceil(n / self.upstream.stride) for n in batch.wav_lens.tolist()]
         generators = [torch.Generator().manual_seed(seed) for seed in batch.seeds]
         share, span = self.spec.time_mask, self.spec.time_mask_span
         masks = span_masks(lens, max(lens), share, span, generators)
         vector = self.upstream.mask_embedding()
         if vector is None:
             vector = torch.zeros(self.spec.hidden_size)
-        return masks.to(batch.wav.device), vector.to(batch.wav.device)
+        device = (batch.wav if batch.feats is None else batch.feats).device
+        return masks.to(device), vector.to(device)
+
+    def startable(self) -> tuple[str, ...]:
+        """Tasks (class fields, vad) whose heads can start solved; see start_solved."""
+        return ()
+
+    def pool(self, batch) -> torch.Tensor:
+        """(B, D') what the heads of startable() read, before `centred` and any standardising."""
+        raise NotImplementedError
+
+    @property
+    def start_shape(self) -> tuple[int, int]:
+        """V vectors of P dimensions, with which `pool` begins, that a solved head reads."""
+        raise NotImplementedError
+
+    def start_solved(self, task: str, mean, std, weight, bias) -> None:
+        """Begin as the linear map ((pooled - mean) / std) @ weight.T + bias of a task.
+
+        Args:
+            task: One of startable().
+            mean, std: (V * P,); of all tasks the same.
+            weight: (C, V * P).
+            bias: (C,).
+
+        Raises:
+            ValueError: If the layers of the head cannot be that map.
+        """
+        raise NotImplementedError
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Return logits (B, C) of any class field by its name, and vad (B, 3).

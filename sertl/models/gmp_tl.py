@@ -11,12 +11,16 @@ import logging
 import torch
 from torch import nn
 
+from sertl.errors import unknown_name
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.layer_mix import LayerMix
+from sertl.nn.linear_start import Standardise, read_map, with_constant, write_map
 from sertl.nn.losses import CLASS_LOSSES, cross_entropy
-from sertl.nn.pooling import POOLINGS, frame_mask
+from sertl.nn.pooling import POOLINGS, frame_mask, pool_views
 
 logger = logging.getLogger(__name__)
+
+COMBINE = ("mix", "concat")
 
 
 @MODELS.register("gmp_tl")
@@ -27,9 +31,12 @@ class GmpTl(SERModel):
     utterance has the same say whatever labels others in its batch lack.
 
     Args:
-        spec: See base.Spec. Several hidden states are summed with learned weights.
+        spec: See base.Spec.
         upstream: For input `wav`, else None.
-        bilstm: Units per direction of a BiLSTM over the frames; 0 for none.
+        combine: Of several hidden states: mix, their learned weighted sum, before pooling; or
+            concat, each one's pooled vector beside the others.
+        bilstm: Units per direction of a BiLSTM over the frames, of the mix; 0 for none.
+        bypass: Whether the pooled hidden states go beside the pooled outputs of the BiLSTM.
         pooling: Name of a pooling (nn/pooling.py).
         projection: Width of the linear layer after the pooling.
         gender_weight: gamma, in [0, 1); 0 leaves the gender head out, as do data without
@@ -45,6 +52,8 @@ class GmpTl(SERModel):
         spec: Spec,
         upstream: nn.Module | None = None,
         bilstm: int = 0,
+        bypass: bool = False,
+        combine: str = "mix",
         pooling: str = "mean",
         projection: int = 256,
         gender_weight: float = 0.0,
@@ -59,23 +68,59 @@ class GmpTl(SERModel):
             gender_weight = 0.0
         self.needs = ("emo", "gender") if gender_weight else ("emo",)
         self.gender_weight = gender_weight
-        self.mix = LayerMix(len(spec.layers))
+        if combine not in COMBINE:
+            raise unknown_name("combine", combine, COMBINE)
+        self.concat = combine == "concat"
+        self.mix = LayerMix(len(spec.layers)) if bilstm or not self.concat else None
         self.bilstm = BiLSTM(spec.hidden_size, bilstm) if bilstm else None
-        self.pooling = POOLINGS.build(
-            pooling, self.bilstm.output_size if bilstm else spec.hidden_size
-        )
-        self.project = nn.Linear(self.pooling.output_size, projection)
+        self.pooling = self.over = None
+        sizes = []
+        if not bilstm or bypass:
+            self.pooling = POOLINGS.build(pooling, spec.hidden_size)
+            sizes.append(self.pooling.output_size * (len(spec.layers) if self.concat else 1))
+        if bilstm:
+            self.over = POOLINGS.build(pooling, self.bilstm.output_size)
+            sizes.append(self.over.output_size)
+        self.standard = Standardise(sum(sizes))
+        self.project = nn.Linear(sum(sizes), projection)
         self.emo_loss = CLASS_LOSSES.build(loss, spec.class_weights, conf=loss_conf)
         self.emotion = self.emo_loss.last_layer(projection, len(spec.labels))
         self.gender = nn.Linear(projection, 2) if gender_weight else None
 
+    def pool(self, batch) -> torch.Tensor:
+        """(B, D') vectors: of the layers, of the BiLSTM's outputs, or both."""
+        hidden, lens = self.hidden(batch)
+        parts = []
+        if self.pooling is not None:
+            mix = None if self.concat else self.mix
+            parts.append(pool_views(self.pooling, mix, hidden, lens).flatten(1))
+        if self.bilstm is not None:
+            parts.append(self.over(self.bilstm(self.mix(hidden), lens), lens))
+        return torch.cat(parts, dim=1)
+
+    @property
+    def start_shape(self) -> tuple[int, int]:
+        if self.pooling is None:
+            return 1, self.over.output_size
+        return len(self.spec.layers) if self.concat else 1, self.pooling.output_size
+
+    def startable(self) -> tuple[str, ...]:
+        return self.needs
+
+    def start_solved(self, task: str, mean, std, weight, bias) -> None:
+        self.standard.set(mean, std)
+        # The projection begins with the emotions' units and ends with the genders'.
+        head = self.emotion if task == "emo" else self.gender
+        constant = getattr(head, "constant", None)
+        if constant is not None:
+            weight, bias = with_constant(weight, bias, constant)
+        first = 0 if task == "emo" else self.project.out_features - len(bias)
+        write_map(self.project, weight.float(), bias.float(), sign=False, first=first)
+        read_map(head, len(bias), sign=False, first=first)
+
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Return emo (B, C) logits (AM-Softmax: scaled cosines) and, if it is a task, gender."""
-        hidden, lens = self.hidden(batch)
-        frames = self.mix(hidden)  # (B, T, D)
-        if self.bilstm is not None:
-            frames = self.bilstm(frames, lens)
-        pooled = self.centred(self.pooling(frames, lens), batch)
+        pooled = self.standard(self.centred(self.pool(batch), batch))
         vectors = self.project(pooled)  # (B, projection)
         out = {"emo": self.emotion(vectors)}
         if self.gender is not None:

@@ -15,8 +15,9 @@ from sertl.errors import SertlError, unknown_name
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.heads import Head
 from sertl.nn.layer_mix import LayerMix
+from sertl.nn.linear_start import Standardise
 from sertl.nn.losses import CLASS_LOSSES, VALUE_LOSSES
-from sertl.nn.pooling import POOLINGS
+from sertl.nn.pooling import POOLINGS, pool_views
 
 TASKS = ("emo", "vad")
 COMBINE = ("mix", "concat")
@@ -45,6 +46,7 @@ class Probe(SERModel):
         loss_conf: Its arguments.
         vad_loss: Of vad: name of a loss of values; None for rmse. ccc needs whole batches of at
             least CCC_BATCH utterances.
+        beside: Dimensions of what a subclass's `pool` adds; not for users.
     """
 
     needs = TASKS
@@ -71,6 +73,7 @@ class Probe(SERModel):
         loss_conf: dict | None = None,
         vad_loss: str | None = None,
         combine: str = "mix",
+        beside: int = 0,
     ):
         super().__init__(spec, upstream)
         check_tasks(tasks, spec, loss or loss_conf, vad_loss)
@@ -85,11 +88,9 @@ class Probe(SERModel):
         if combine == "concat" and not hasattr(self.pooling, "statistics"):
             raise ValueError(f"combine: concat needs a pooling without parameters, not {pooling}")
         self.mix = LayerMix(len(spec.layers)) if combine == "mix" else None
-        size *= len(spec.layers) if combine == "concat" else 1
+        size = size * (len(spec.layers) if combine == "concat" else 1) + beside
         self.standardise = standardise
-        if standardise:
-            self.register_buffer("pooled_mean", torch.zeros(size))
-            self.register_buffer("pooled_std", torch.ones(size))
+        self.standard = Standardise(size)
         self.emo_loss = CLASS_LOSSES.build(loss or "ce", spec.class_weights, conf=loss_conf)
         last = {"emo": self.emo_loss.last_layer, "vad": nn.Linear}
         sizes = {"emo": len(spec.labels), "vad": 3}
@@ -103,17 +104,23 @@ class Probe(SERModel):
             self.vad_half = (high - low) / 2
 
     def pool(self, batch) -> torch.Tensor:
-        """(B, D') vectors, not standardised."""
-        vectors = batch.vectors
-        if vectors is None:
-            hidden, lens = self.hidden(batch)
-            if self.mix is not None and not self.pooling.linear:
-                return self.pooling(self.mix(hidden), lens)
-            # Pool first: the sum over layers then costs nothing.
-            batch_size, num_layers = hidden.shape[:2]
-            vectors = self.pooling(hidden.flatten(0, 1), lens.repeat_interleave(num_layers))
-            vectors = vectors.unflatten(0, (batch_size, num_layers))
-        return vectors.flatten(1) if self.mix is None else self.mix(vectors)
+        """(B, D') vectors, of the mix or of the layers side by side, not standardised."""
+        if batch.vectors is not None:
+            return batch.vectors.flatten(1) if self.mix is None else self.mix(batch.vectors)
+        return pool_views(self.pooling, self.mix, *self.hidden(batch)).flatten(1)
+
+    @property
+    def start_shape(self) -> tuple[int, int]:
+        return len(self.spec.layers) if self.mix is None else 1, self.pooling.output_size
+
+    def startable(self) -> tuple[str, ...]:
+        return self.needs
+
+    def start_solved(self, task: str, mean, std, weight, bias) -> None:
+        self.standard.set(mean, std)
+        if task == "vad":  # the head works around 0, see above
+            weight, bias = weight / self.vad_half, (bias - self.vad_middle) / self.vad_half
+        self.heads[task].start(weight.float(), bias.float())
 
     def initialise(self, batches: Iterable) -> None:
         """Take mean and deviation of the pooled vectors from the training utterances.
@@ -124,7 +131,7 @@ class Probe(SERModel):
             SertlError: Naming the utterances whose hidden states are not finite.
         """
         super().initialise(batches)
-        if not self.standardise or (self.pooled_std != 1).any():
+        if not self.standardise or self.standard.known:
             return
         parts = []
         for batch in batches:
@@ -134,15 +141,13 @@ class Probe(SERModel):
             if broken:
                 raise SertlError(f"hidden states of {' '.join(broken)} are not finite")
         vectors = torch.cat(parts)  # (N, D')
-        self.pooled_mean.copy_(vectors.mean(dim=0))
         # A dimension that does not vary carries nothing; the floor keeps it at zero.
-        self.pooled_std.copy_(vectors.std(dim=0, correction=0).clamp_min(1e-5))
+        std = vectors.std(dim=0, correction=0).clamp_min(1e-5)
+        self.standard.set(vectors.mean(dim=0), std)
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Return emo (B, C) logits and / or vad (B, 3) in the corpus's scale."""
-        pooled = self.centred(self.pool(batch), batch)
-        if self.standardise:
-            pooled = (pooled - self.pooled_mean) / self.pooled_std
+        pooled = self.standard(self.centred(self.pool(batch), batch))
         out = {task: head(pooled) for task, head in self.heads.items()}
         if "vad" in out:
             out["vad"] = self.vad_middle + self.vad_half * out["vad"]

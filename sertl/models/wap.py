@@ -13,6 +13,7 @@ from torch import nn
 
 from sertl.models.base import MODELS, Spec
 from sertl.models.probe import Probe
+from sertl.nn.pooling import POOLINGS, pool_views
 from sertl.nn.wap_transformer import WapTransformer
 
 
@@ -24,6 +25,8 @@ class Wap(Probe):
         spec: See base.Spec. Several hidden states are summed with learned weights first.
         upstream: For input `wav`, else None.
         wap: Arguments of nn.WapTransformer; as in the phase that the adapter comes from.
+        bypass: Pooling without parameters of what enters the adapter, each layer by itself; the
+            head reads these vectors beside the adapter's. None: the adapter's alone.
         pooling, hidden, activation, dropout, standardise, tasks, loss, loss_conf, vad_loss: See
             models.probe.
     """
@@ -47,13 +50,18 @@ class Wap(Probe):
         loss: str | None = None,
         loss_conf: dict | None = None,
         vad_loss: str | None = None,
+        bypass: str | None = None,
     ):
         blocks = WapTransformer(spec.hidden_size, **(wap or {}))
+        around = None if bypass is None else POOLINGS.build(bypass, spec.hidden_size)
+        if around is not None and not hasattr(around, "statistics"):
+            raise ValueError(f"bypass needs a pooling without parameters, not {bypass}")
         # To the probe, the adapter's frames are the hidden states.
         frames = replace(spec, hidden_size=blocks.output_size)
         head = (pooling, hidden, activation, dropout, standardise)
-        super().__init__(frames, upstream, *head, tasks, loss, loss_conf, vad_loss)
-        self.spec, self.wap = spec, blocks
+        beside = 0 if around is None else len(spec.layers) * around.output_size
+        super().__init__(frames, upstream, *head, tasks, loss, loss_conf, vad_loss, beside=beside)
+        self.spec, self.wap, self.around = spec, blocks, around
 
     def start_from_upstream(self, upstream: nn.Module) -> None:
         """Start the adapter from the encoder's last blocks."""
@@ -62,7 +70,16 @@ class Wap(Probe):
     def pool(self, batch) -> torch.Tensor:
         """(B, D') vectors, not standardised."""
         hidden, lens = self.hidden(batch)
-        return self.pooling(self.wap(self.mix(hidden), lens), lens)
+        vectors = self.pooling(self.wap(self.mix(hidden), lens), lens)
+        if self.around is None:
+            return vectors
+        return torch.cat([pool_views(self.around, None, hidden, lens).flatten(1), vectors], dim=1)
+
+    @property
+    def start_shape(self) -> tuple[int, int]:
+        if self.around is None:
+            return super().start_shape
+        return len(self.spec.layers), self.around.output_size
 
     def facts(self) -> dict:
         """Weights of the upstream's layers, where there are several, and of the blocks."""

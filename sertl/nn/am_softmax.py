@@ -30,6 +30,11 @@ class CosineHead(nn.Module):
         self.weight = nn.Parameter(torch.empty(classes, input_size))
         nn.init.xavier_normal_(self.weight)
 
+    @property
+    def constant(self) -> float:
+        """What must stand beside logits for their cosines to be these again (linear_start.py)."""
+        return self.scale
+
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """(B, D) -> (B, C) float32, in [-s, s]."""
         with torch.autocast(vectors.device.type, enabled=False):  # s would magnify the rounding

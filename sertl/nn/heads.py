@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from sertl.nn.linear_start import read_map, with_constant, write_map
+
 ACTIVATIONS = {"none": nn.Identity, "relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 
 
@@ -42,6 +44,30 @@ class Head(nn.Module):
             ]
         layers.append(last_layer(hidden or input_size, output_size))
         self.layers = nn.Sequential(*layers)
+
+    def start(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """Begin as a linear map, (output_size, D) and (output_size,), of the first D inputs.
+
+        Raises:
+            ValueError: If the layers cannot be one: tanh, too narrow, or a last layer of cosines
+                without a layer before it.
+        """
+        first, last = self.layers[0], self.layers[-1]
+        if len(self.layers) == 1:
+            if not isinstance(last, nn.Linear):
+                raise ValueError("start=solved: this loss's last layer needs a hidden layer first")
+            write_map(last, weight, bias, sign=False)
+            return
+        activation = type(self.layers[1])
+        if activation is nn.Tanh:
+            raise ValueError("start=solved: a tanh cannot be linear; use none, relu or gelu")
+        sign = activation is not nn.Identity
+        constant = getattr(last, "constant", None)
+        if constant is not None:
+            longer = 2**0.5 if sign else 1.0  # the class's axis is then (1, -1), made a unit
+            weight, bias = with_constant(longer * weight, longer * bias, constant)
+        write_map(first, weight, bias, sign)
+        read_map(last, len(bias), sign)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """(B, D) -> (B, output_size)."""

@@ -120,6 +120,29 @@ class StatAttentivePooling(SelfAttentivePooling):
         return _weighted_stats(feats.float(), self.weights(feats, mask))
 
 
+def pool_views(
+    pooling: nn.Module, mix: nn.Module | None, hidden: torch.Tensor, lens: torch.Tensor
+) -> torch.Tensor:
+    """Pool hidden states into the vectors that a head reads side by side.
+
+    Args:
+        pooling: One of the above.
+        mix: Sums the layers (nn/layer_mix.py); None keeps them apart.
+        hidden: (B, L, T, D).
+        lens: (B,).
+
+    Returns:
+        (B, V, D'), V = 1 with a mix, else L.
+    """
+    if mix is not None and not pooling.linear:
+        return pooling(mix(hidden), lens)[:, None]
+    # Pool first: the sum over layers then costs nothing.
+    batch_size, num_layers = hidden.shape[:2]
+    vectors = pooling(hidden.flatten(0, 1), lens.repeat_interleave(num_layers))
+    vectors = vectors.unflatten(0, (batch_size, num_layers))
+    return vectors if mix is None else mix(vectors)[:, None]
+
+
 def _weighted_mean(feats: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     with torch.autocast(feats.device.type, enabled=False):  # bf16 has three digits
         return torch.einsum("bt,btd->bd", weights.float(), feats.float())

@@ -8,6 +8,7 @@ from torch import nn
 
 COMBINE = ("best", "mean", "stack", "concat")
 FLOOR = -12.0  # of a log-probability that goes into a stack
+LEAST_STD = 1e-5  # as in solve/linear_problem.py
 
 
 class Standardised(nn.Module):
@@ -107,6 +108,40 @@ class SolvedHead(nn.Module):
         """(B, L, P) -> (B, C): log-probabilities of classes, or values."""
         found = torch.stack([part(vectors) for part in self.parts])
         return mean_of_probabilities(found) if self.classes else found.mean(dim=0)
+
+    def as_one_map(self, vectors: torch.Tensor) -> Standardised:
+        """The head as a single linear map of the layers' vectors side by side.
+
+        Logits are averaged where the head averages probabilities, so that these become their
+        geometric mean. What a part does not read has weight 0.
+
+        Args:
+            vectors: (N, L, P) that it was solved on, for the standardisation.
+
+        Returns:
+            A map of (B, L * P).
+
+        Raises:
+            ValueError: If a part is a stack, which no linear map is.
+        """
+        size = vectors.shape[2]
+        flat = vectors.flatten(1).double()
+        weight = flat.new_zeros(self.parts[0].maps[0].weight.shape[0], flat.shape[1])
+        bias = weight.new_zeros(len(weight))
+        std = flat.std(dim=0, correction=0)
+        std = torch.where(std > LEAST_STD, std, torch.ones_like(std))
+        for part in self.parts:
+            if part.over is not None:
+                raise ValueError("a stack of regressions is no linear map")
+            share = 1.0 / (len(self.parts) * len(part.maps))
+            for layers, one in zip(part.views, part.maps, strict=True):
+                columns = torch.cat([n * size + torch.arange(size)[: part.columns] for n in layers])
+                weight[:, columns] += share * one.weight.double() / one.std * std[columns]
+                rest = (one.weight.double() / one.std) @ (flat.mean(dim=0)[columns] - one.mean)
+                bias += share * (one.bias + rest)
+        found = Standardised(flat.shape[1], len(weight))
+        found.set(flat.mean(dim=0), std, weight, bias)
+        return found
 
 
 def mean_of_probabilities(logs: torch.Tensor) -> torch.Tensor:

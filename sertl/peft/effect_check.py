@@ -144,7 +144,9 @@ def compare_start(upstream: Upstream, before: list[torch.Tensor]) -> None:
 
 
 def _starts_elsewhere(module: nn.Module) -> bool:
-    return isinstance(module, Prefix) or (isinstance(module, Gate) and module.init == "ones")
+    if isinstance(module, Prefix):
+        return module.gate is None
+    return isinstance(module, Gate) and module.init == "ones"
 
 
 def without_gradient(

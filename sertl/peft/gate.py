@@ -39,11 +39,8 @@ class Gate(nn.Module):
 
 @peft_module("gate", order=5)
 def put_gate(block: Block, *, init: str = "auto") -> None:
-    """A factor per dimension of the block's output; auto: identity in pre-norm blocks.
-
-    There a factor of 0.73 would shrink the residual stream anew in every block.
-    """
+    """A factor per dimension of the block's output; auto: identity, so that the start is exact."""
     if init == "auto":
-        init = "identity" if block.pre_norm else "ones"
+        init = "identity"
     gate = keep(block.module, "gate", Gate(block.size, init))
     block.module.register_forward_hook(partial(on_output, gate))

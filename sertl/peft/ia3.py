@@ -27,6 +27,9 @@ class Factors(nn.Module):
         """(O, I) -> (O, I)."""
         return weight * (self.factor if self.inputs else self.factor[:, None])
 
+    def apply_to(self, linear: nn.Linear, x: torch.Tensor) -> None:
+        """No shorter way than by the weight."""
+
     def on_bias(self, bias: torch.Tensor) -> torch.Tensor:
         """(O,) -> (O,)."""
         return bias if self.inputs else bias * self.factor

@@ -41,16 +41,21 @@ def tune(upstream: Upstream, conf: dict, layers: Sequence[int], check: bool = Tr
     """
     if is_frozen(conf):
         return
-    kind, top, before = conf["tune"], max(layers), None
+    kind, top, before, first = conf["tune"], max(layers), None, conf["from_layer"]
+    if first is not None and first >= top:
+        raise SertlError(
+            f"upstream_conf.from_layer is {first}, and no hidden state above it is read "
+            f"(data_conf.layers: {list(layers)}): nothing would be tuned"
+        )
     if any(options is not None for options in conf["peft"].values()):
         before = states_before(upstream, top) if check else None
-        inject(upstream, conf["peft"], top)
+        inject(upstream, conf["peft"], top, first or 0)
     if kind == "all":
-        upstream.trainable(layers)
+        upstream.trainable(layers, first)
     elif kind == "bitfit":
-        open_biases(upstream, top)
+        open_biases(upstream, top, first or 0)
     elif kind == "last":
-        open_last(upstream, conf["last_blocks"], top)
+        open_last(upstream, conf["last_blocks"], top, first or 0)
     if check and (before is not None or kind in ("bitfit", "last")):
         effect_check(upstream, layers, before)
     if conf["grad_checkpoint"]:
@@ -58,12 +63,12 @@ def tune(upstream: Upstream, conf: dict, layers: Sequence[int], check: bool = Tr
         upstream.grad_checkpoint = True
 
 
-def open_biases(upstream: Upstream, top: int) -> None:
-    """BitFit: the biases of the linear layers and norms in blocks 1..top, 11 D in each.
+def open_biases(upstream: Upstream, top: int, first: int = 0) -> None:
+    """BitFit: the biases of the linear layers and norms in blocks first + 1..top, 11 D in each.
 
     Source: Ben Zaken et al., "BitFit", ACL 2022.
     """
-    blocks = upstream.blocks()[:top]
+    blocks = upstream.blocks()[first:top]
     for block in blocks:
         for module in (*block.linears.values(), *block.norms):
             if module._parameters["bias"] is not None:  # Whisper's keys have none
@@ -71,14 +76,14 @@ def open_biases(upstream: Upstream, top: int) -> None:
     open_up(upstream, [block.module for block in blocks])
 
 
-def open_last(upstream: Upstream, number: int, top: int) -> None:
+def open_last(upstream: Upstream, number: int, top: int, first: int = 0) -> None:
     """The last blocks, up to the highest hidden state used.
 
     Raises:
-        SertlError: If there are not as many.
+        SertlError: If there are not as many above hidden state first.
     """
-    if not 1 <= number <= top:
-        raise SertlError(f"upstream_conf.last_blocks is {number}, expected 1..{top}")
+    if not 1 <= number <= top - first:
+        raise SertlError(f"upstream_conf.last_blocks is {number}, expected 1..{top - first}")
     blocks = [block.module for block in upstream.blocks()[top - number : top]]
     for block in blocks:
         block.requires_grad_(True)

@@ -19,7 +19,7 @@ from sertl.data.folds import FoldDir
 from sertl.errors import SertlError
 from sertl.runs import Run
 from sertl.seed import derive_seed
-from sertl.stages.phase import read_from
+from sertl.stages.phase import open_lower, read_from
 from sertl.stages.training import speakers_hash
 from sertl.train import distributed
 from sertl.train.evaluate import predict
@@ -107,12 +107,15 @@ def open_dataset(trained: Trained, data: DataDir, dump: str | Path) -> UttDatase
         lines = fingerprint.differences(trained.encoder, store.inputs)
         if lines:
             raise SertlError(f"{dump} is not what the model was trained on: " + "; ".join(lines))
+    elif trained.spec.lower:
+        store = open_lower(dump, list(trained.spec.lower), trained.encoder)
     return UttDataset(
         data,
         trained.spec.all_classes,
         feats=store,
-        normalise=trained.spec.normalise,
+        normalise=trained.spec.normalise and trained.input == "feats",
         statistics=statistics,
+        resumed=bool(trained.spec.lower),
         tokenizer=trained.tokenizer,
     )
 

@@ -3,6 +3,7 @@
 
     dump/<upstream>/layer<l>/feats.scp      utterance -> ark and offset; feats.<n>.ark beside it
     dump/<upstream>/utt2num_frames          frames of each utterance, the same for all layers
+    dump/<upstream>/utt2num_samples         samples at 16 kHz
     dump/<upstream>/fingerprint.json        what it was made from
     dump/<upstream>.<statistics>/           the same with a vector of each utterance, not its frames
 
@@ -245,8 +246,8 @@ def _sweep(job: Job) -> None:
 
 
 def _join(job: Job, chunks: Sequence[Chunk]) -> None:
-    """Write feats.scp of each layer and utt2num_frames."""
-    frames: dict[str, int] = {}
+    """Write feats.scp of each layer, utt2num_frames and utt2num_samples."""
+    frames: dict[str, tuple[int, int]] = {}
     for chunk in chunks:
         record = read_record(job, chunk)
         if record is None:
@@ -259,7 +260,8 @@ def _join(job: Job, chunks: Sequence[Chunk]) -> None:
     for layer in job.layers:
         parts = [f"{job.prefix(layer, chunk.number)}.scp" for chunk in chunks]
         merge_scp(parts, job.out / f"layer{layer}" / "feats.scp", ids)
-    write_table(job.out / "utt2num_frames", {utt: str(n) for utt, n in frames.items()})
+    for place, name in enumerate(("utt2num_frames", "utt2num_samples")):
+        write_table(job.out / name, {utt: str(n[place]) for utt, n in frames.items()})
 
 
 def _tidy(job: Job, chunks: Sequence[Chunk]) -> None:

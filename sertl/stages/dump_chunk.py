@@ -112,30 +112,35 @@ def dump_chunk(upstream: Upstream, device: torch.device, job: Job, chunk: Chunk)
         SertlError: Bad audio, too little memory, features that are not finite; naming the
             utterance and its file.
     """
-    _write_chunk(job, chunk, _encoded(upstream, device, job, chunk))
+    samples: dict[str, int] = {}
+    _write_chunk(job, chunk, _encoded(upstream, device, job, chunk, samples), samples)
 
 
 def pool_chunk(store: FeatsStore, job: Job, chunk: Chunk) -> None:
     """Write the arks of a chunk of vectors from frames that were dumped before, then its record."""
     read = ((utt, torch.from_numpy(store.read(utt.utt))) for utt in chunk.utts)
-    _write_chunk(job, chunk, read)
+    samples = {utt.utt: store.num_samples.get(utt.utt, 0) for utt in chunk.utts}
+    _write_chunk(job, chunk, read, samples)
 
 
 def _encoded(
-    upstream: Upstream, device: torch.device, job: Job, chunk: Chunk
+    upstream: Upstream, device: torch.device, job: Job, chunk: Chunk, samples: dict[str, int]
 ) -> Iterator[tuple[Utterance, list[torch.Tensor]]]:
-    """Each utterance with its hidden states, L times (T, D)."""
+    """Each utterance with its hidden states, L times (T, D); how many samples it has is noted."""
     durs = [u.dur_sec for u in chunk.utts]
     for indices in cut_by_duration(range(len(durs)), durs, job.batch_sec):
         utts = [chunk.utts[i] for i in indices]
-        hidden, lens = _encode(upstream, device, job.layers, utts)
+        hidden, lens = _encode(upstream, device, job.layers, utts, samples)
         hidden = [states.float().cpu() for states in hidden]  # L x (B, T, D)
         for row, (utt, length) in enumerate(zip(utts, lens.tolist(), strict=True)):
             yield utt, [states[row, :length] for states in hidden]
 
 
 def _write_chunk(
-    job: Job, chunk: Chunk, found: Iterable[tuple[Utterance, Sequence[torch.Tensor]]]
+    job: Job,
+    chunk: Chunk,
+    found: Iterable[tuple[Utterance, Sequence[torch.Tensor]]],
+    samples: dict[str, int],
 ) -> None:
     frames: dict[str, int] = {}
     with ExitStack() as stack:
@@ -148,7 +153,8 @@ def _write_chunk(
                 _write(writer, utt, _pooled(job, states) if job.pool else states)
             frames[utt.utt] = len(layers[0])
     sizes = {str(ark): ark.stat().st_size for ark in _arks(job, chunk.number)}
-    write_json(job.record(chunk.number), {"num_frames": frames, "bytes": sizes})
+    record = {"num_frames": frames, "num_samples": samples, "bytes": sizes}
+    write_json(job.record(chunk.number), record)
 
 
 def _pooled(job: Job, states: torch.Tensor) -> torch.Tensor:
@@ -158,21 +164,22 @@ def _pooled(job: Job, states: torch.Tensor) -> torch.Tensor:
     return pool_frames(states, job.pool)
 
 
-def read_record(job: Job, chunk: Chunk) -> dict[str, int] | None:
-    """Frames of each utterance of a whole chunk; None if it is not there, or not whole."""
+def read_record(job: Job, chunk: Chunk) -> dict[str, tuple[int, int]] | None:
+    """Frames and samples of each utterance of a chunk; None if it is not there, or not whole."""
     path = job.record(chunk.number)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):  # the latter after a power cut
         return None
     frames, sizes = record["num_frames"], record["bytes"]
+    samples = record.get("num_samples", {})  # older ones lack it: they are made anew
     arks = _arks(job, chunk.number)
     whole = (
-        frames.keys() == {u.utt for u in chunk.utts}
+        frames.keys() == samples.keys() == {u.utt for u in chunk.utts}
         and all(ark.is_file() and ark.stat().st_size == sizes.get(str(ark)) for ark in arks)
         and all(ark.with_name(f"feats.{chunk.number}.scp").is_file() for ark in arks)
     )
-    return frames if whole else None
+    return {utt: (n, samples[utt]) for utt, n in frames.items()} if whole else None
 
 
 def _arks(job: Job, number: int) -> list[Path]:
@@ -181,9 +188,14 @@ def _arks(job: Job, number: int) -> list[Path]:
 
 
 def _encode(
-    upstream: Upstream, device: torch.device, layers: Sequence[int], utts: Sequence[Utterance]
+    upstream: Upstream,
+    device: torch.device,
+    layers: Sequence[int],
+    utts: Sequence[Utterance],
+    samples: dict[str, int],
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
     wavs = [torch.from_numpy(_read(utt)) for utt in utts]
+    samples |= {utt.utt: len(wav) for utt, wav in zip(utts, wavs, strict=True)}
     wav_lens = torch.tensor([len(wav) for wav in wavs])
     batch = pad_sequence(wavs, batch_first=True).to(device)  # (B, N)
     try:

@@ -10,7 +10,7 @@ from sertl.config import load_method, load_yaml, parse_overrides, save_config
 from sertl.errors import SertlError
 from sertl.fingerprint import differences
 from sertl.nn.frame_statistics import parse_statistics
-from sertl.stages.phase import choose_layers, statistics_of
+from sertl.stages.phase import choose_layers, lower_of, statistics_of
 from sertl.stages.training_data import of_fold
 from sertl.upstream.build import load_conf
 
@@ -40,7 +40,8 @@ def resolve(
 
     Returns:
         The method's configuration with data, upstream, and dump: where its features are; `pool`
-        says what they are: statistics of the frames, or [] for frames.
+        says what they are: statistics of the frames, or [] for frames; `dump_layers` names the
+        hidden states that encoders go on from (upstream_conf.from_layer), or [].
     """
     overrides = parse_overrides(settings)
     changes = overrides.pop("upstream", {})
@@ -51,14 +52,27 @@ def resolve(
     encoder = load_conf(upstream, Path(conf_dir) / "upstream", changes)
     conf = load_method(conf_dir, method, overrides)
     statistics, normalise = pooled_of(conf, encoder, pool)
+    folder = pooled_dump(dump or f"dump/{dump_name(upstream, settings)}", statistics, normalise)
+    lower = lower_dump(conf, encoder["num_layers"])
+    if lower:
+        folder += f".layers{'-'.join(map(str, lower))}"
     return {
         "data": data,
-        "dump": pooled_dump(dump or f"dump/{dump_name(upstream, settings)}", statistics, normalise),
+        "dump": folder,
+        "dump_layers": lower,
         "pool": statistics,
         "upstream_name": upstream,
         "upstream": encoder,
         **conf,
     }
+
+
+def lower_dump(conf: dict, num_layers: int) -> list[int]:
+    """Hidden states that stage 3 dumps for the phases of a method that go on from one."""
+    if conf["input"] != "wav":
+        return []
+    phases = conf["phases"] + ([conf["teacher"]] if "teacher" in conf else [])
+    return sorted({n for phase in phases for n in lower_of(phase, num_layers)})
 
 
 def pooled_of(conf: dict, encoder: dict, pool: str) -> tuple[list[str], bool]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from sertl import fingerprint
+from sertl.data.augment import check_augment, is_on
 from sertl.data.datadir import DataDir
 from sertl.data.dataset import UttDataset, class_index
-from sertl.data.feats import FeatsStore
+from sertl.data.feats import FeatsStore, encoder_differences
 from sertl.data.fields import field_of
 from sertl.data.folds import FoldDir
 from sertl.data.frame_labels import FrameLabels
@@ -35,7 +36,8 @@ class Inputs:
     Attributes:
         encoder: Fingerprint of the encoder; of `feats`, that of the dump.
         layers: Hidden states that the model reads.
-        store: Dumped features; None for a live upstream.
+        lower: Hidden states that a live upstream reads from a dump, and goes on from the last.
+        store: Dumped features; None for an upstream that reads audio.
         statistics: What the model reads of a pooled dump; empty where it reads frames.
         pseudo: Frame pseudo-labels, if the model needs them.
         other_feats: Data directory of another corpus -> what identifies its dump.
@@ -56,11 +58,23 @@ class Inputs:
             available = self.encoder["layers"]
         self.layers = choose_layers(data["layers"], self.upstream_conf["num_layers"], available)
         self.statistics: tuple[str, ...] = ()
+        self.lower: list[int] = []
+        if self.live:
+            self.lower = lower_of(phase, self.upstream_conf["num_layers"])
+        if self.lower:
+            self.store = open_lower(conf["dump"], self.lower, self.encoder)
+            self._add_other_feats(Path(conf["dump"]), data["train"])
         if not self.live:
             self.store = FeatsStore(conf["dump"], self.layers)
             self.statistics = read_from(self.store, phase, len(self.layers))
             self._add_other_feats(Path(conf["dump"]), data["train"])
         check_time_mask(data, self.live)
+        check_augment(data["augment"])
+        if is_on(data["augment"]) and (self.lower or not self.live):
+            raise SertlError(
+                "data_conf.augment changes the audio that an encoder hears: --set input=wav, "
+                "without upstream_conf.from_layer"
+            )
         check_speaker_norm(data["speaker_norm"])
         self.pseudo = None
         if "pseudo" in MODELS.get(phase["model"]).needs:
@@ -119,7 +133,9 @@ class OpenPhase:
             data,
             self.spec.all_classes,
             feats=self.inputs.store,
-            normalise=conf["normalise"],
+            normalise=conf["normalise"] and not self.inputs.live,
+            resumed=bool(self.inputs.lower),
+            augment=conf["augment"] if training and is_on(conf["augment"]) else None,
             crop_sec=conf["crop_sec"] if training else 0.0,
             seed=self.run.seed if training else 0,
             cache_gib=conf["cache_gib"],
@@ -202,6 +218,7 @@ def spec_of(phase: dict, inputs: Inputs, data: DataDir, tokenizer: Tokenizer | N
         time_mask_span=conf["time_mask_span"],
         clusters=tuple(s.clusters for s in inputs.pseudo.sets) if inputs.pseudo else (),
         classes={name: classes_of(name, data) for name in named},
+        lower=inputs.lower,
     )
 
 
@@ -265,6 +282,40 @@ def choose_layers(
     if missing:
         raise SertlError(f"{key}: {missing} not among the available {available}")
     return layers
+
+
+def lower_of(phase: dict, num_layers: int) -> list[int]:
+    """Hidden states that a phase with upstream_conf.from_layer reads from a dump, ascending.
+
+    That one, from which its encoder goes on, and those below it that the model reads; [] for a
+    phase whose encoder hears audio.
+
+    Raises:
+        SertlError: If it is no hidden state below the top.
+    """
+    first = phase["upstream_conf"]["from_layer"]
+    if first is None:
+        return []
+    if type(first) is not int or not 0 <= first < num_layers - 1:
+        raise SertlError(
+            f"upstream_conf.from_layer is {first!r}, expected null or a hidden state that blocks "
+            f"follow, 0 to {num_layers - 2}"
+        )
+    layers = choose_layers(phase["data_conf"]["layers"], num_layers, list(range(num_layers)))
+    return sorted({first, *(n for n in layers if n < first)})
+
+
+def open_lower(dump: str, layers: list[int], encoder: dict) -> FeatsStore:
+    """The dump that an encoder goes on from, if that encoder made it.
+
+    Raises:
+        SertlError: No dump, or another encoder's.
+    """
+    store = FeatsStore(dump, layers)
+    lines = encoder_differences(encoder, store.inputs)
+    if lines:
+        raise SertlError(f"{dump} is not of this encoder: " + "; ".join(lines))
+    return store
 
 
 def check_time_mask(data: dict, live: bool) -> None:

@@ -21,7 +21,7 @@ from sertl.seed import derive_seed
 from sertl.stages.phase import OpenPhase
 from sertl.stages.start import UPSTREAM
 from sertl.train.loop import Trainer
-from sertl.train.settings import SELECT
+from sertl.train.settings import LOWER, SELECT
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +50,17 @@ class Budget:
     Attributes:
         updates: To make.
         total: Of which the learning-rate schedule is.
+        share: Of the way from the start to the result (train/interpolation.py).
         epoch: The best, of the splits' trainings.
-        value: Its score.
+        value: Its score; None where the number of updates was given.
         words: For the protocol card.
     """
 
     updates: int
     total: int
+    share: float
     epoch: int
-    value: float
+    value: float | None
     words: str
 
 
@@ -116,49 +118,80 @@ def joined(opened: OpenPhase) -> DataDir:
 def find_budget(
     splits: Sequence[Split], make: Callable[[Split], Trainer], out: Path, select: str
 ) -> Budget:
-    """Train on every split, and take the epoch that is best on all held-out utterances together.
+    """Train on every split; take what is best on all held-out utterances together.
+
+    That is the number of updates, by select, and the share of the way from the start to the result,
+    by loss, each split's own result at its end.
 
     Args:
         splits: From splits_of.
         make: Builds the trainer of one, with a folder out/<its name>.
         out: Of the phase.
-        select: What is compared, a key of settings.SELECT.
+        select: What is compared, a key of settings.SELECT; last takes all updates.
 
     Raises:
-        SertlError: A select that looks at no held-out utterances.
+        SertlError: If there is nothing to choose: last, and a single share.
     """
     metric, tie = SELECT[select]
-    if metric is None:
-        raise SertlError(f"select_conf with select {select}: there is nothing to choose by")
-    per_epoch, total, scores = [], [], []
+    logs, total, lambdas = [], [], []
     for number, split in enumerate(splits, start=1):
         logger.info("selection %d of %d: %s", number, len(splits), split.name)
         trainer = make(split)
+        if metric is None and len(trainer.lambdas) == 1:
+            raise SertlError(
+                f"select_conf with select {select} and lambdas {trainer.lambdas}: there is nothing "
+                "to choose by"
+            )
         trainer.run()
-        per_epoch.append(trainer.per_epoch)
         total.append(trainer.total)
-        log = [e for e in read_log(out / split.name) if e["kind"] == "dev"]
-        weight = len(split.held_out.utts)
-        scores.append([[weight * e[key] for key in (metric, tie or metric)] for e in log])
-    count = sum(len(split.held_out.utts) for split in splits)
-    means = np.array(scores).sum(axis=0) / count  # (epochs, 2)
-    best = best_epoch(means, metric, tie)
-    updates = round(best * float(np.mean(per_epoch)))
+        logs.append(read_log(out / split.name))
+        lambdas = trainer.lambdas
+    weights = np.array([len(split.held_out.utts) for split in splits], dtype=float)
+    weights /= weights.sum()
+    dev = [[e for e in log if e["kind"] == "dev"] for log in logs]
+    count = min(map(len, dev))
+    best, value = count - 1, None
+    if metric is not None:
+        scores = np.array([[[e[metric], e[tie or metric]] for e in one[:count]] for one in dev])
+        means = np.einsum("s,sek->ek", weights, scores)  # (looks at dev, 2)
+        best = best_look(means, metric, tie)
+        value = float(means[best, 0])
+    looks = [one[best] for one in dev]
+    updates = round(float(np.mean([e["update"] for e in looks])))
+    share = best_share(logs, weights, lambdas)
     words = (
-        f"{updates} updates ({best} epochs) by {select} of {len(splits)} groups of training and "
-        "dev speakers, each held out once; then trained on train + dev"
+        f"{updates} updates by {select}"
+        + (f", lambda {share:g} by loss" if len(lambdas) > 1 else "")
+        + f", of {len(splits)} groups of training and dev speakers, each held out once; then "
+        "trained on train + dev"
     )
-    return Budget(updates, round(float(np.mean(total))), best, float(means[best - 1, 0]), words)
+    found = updates, round(float(np.mean(total))), share, looks[0]["epoch"]
+    return Budget(*found, value, words)
 
 
-def best_epoch(means: np.ndarray, metric: str, tie: str | None) -> int:
-    """The best epoch, from 1; of equals the one of the lower loss, or the earlier.
+def best_share(logs: Sequence[list[dict]], weights: np.ndarray, lambdas: Sequence[float]) -> float:
+    """The lambda of the least loss over the splits, of equals the one nearer to the start."""
+    if len(lambdas) == 1:
+        return lambdas[0]
+
+    def loss(share: float) -> float:
+        of_splits = (
+            next(e["loss"] for e in log if e["kind"] == "lambda" and e["share"] == share)
+            for log in logs
+        )
+        return sum(w * value for w, value in zip(weights, of_splits, strict=True))
+
+    return min(lambdas, key=lambda share: (loss(share), share))
+
+
+def best_look(means: np.ndarray, metric: str, tie: str | None) -> int:
+    """The best row; of equals the one of the lower loss, or the earlier.
 
     Args:
-        means: (epochs, 2) of the metric and of what decides a tie.
-        metric: loss is better the lower it is, the others the higher.
+        means: (looks at dev, 2) of the metric and of what decides a tie.
+        metric: loss and wer are better the lower they are, the others the higher.
         tie: Metric of the second column; None looks at the first alone.
     """
-    first = -means[:, 0] if metric == "loss" else means[:, 0]
+    first = -means[:, 0] if metric in LOWER else means[:, 0]
     second = np.zeros(len(means)) if tie is None else -means[:, 1]
-    return 1 + max(range(len(means)), key=lambda e: (first[e], second[e], -e))
+    return max(range(len(means)), key=lambda e: (first[e], second[e], -e))

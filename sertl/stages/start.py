@@ -37,7 +37,32 @@ def start_model(model: SERModel, conf: dict, phase: dict, start: Path | None) ->
     elif start is not None:
         weights = checkpoint.load(start / BEST)["model"]
         checkpoint.init_from(model, weights, str(start / BEST), init["map"], init["only"])
+        check_lower(model, phase)
     freeze(model, phase)
+
+
+def check_lower(model: SERModel, phase: dict) -> None:
+    """Refuse weights of an earlier phase below the hidden state that a phase goes on from.
+
+    Raises:
+        SertlError: Naming a tensor.
+    """
+    first = phase["upstream_conf"]["from_layer"]
+    if first is None or model.upstream is None:
+        return
+    above = model.upstream.used(model.spec.layers, first)
+    names = getattr(model, "kept", ())
+    found = [
+        name
+        for name, p in model.named_parameters()
+        if name in names and name.startswith("upstream.") and id(p) not in above
+    ]
+    if found:
+        raise SertlError(
+            f"phase {phase['name']}: upstream_conf.from_layer={first} goes on from what the "
+            f"released encoder dumped, but {phase['init']['from']} has trained {found[0]} below "
+            "it; give both phases the same from_layer"
+        )
 
 
 def start_from_upstream(model: SERModel, phase: dict, conf: dict) -> None:

@@ -101,8 +101,11 @@ def make_trainer(
             data.normalise_speakers(norm, opened.run.seed)
     rebuild = to_rebuild(conf, phase, opened.spec, opened.inputs.encoder, opened.tokenizer, norm)
     out.mkdir(parents=True, exist_ok=True)
-    length = None if budget is None else (budget.updates, budget.total)
-    return Trainer(model, phase, *sets, out, opened.run.seed, select, device, rebuild, length)
+    length = share = None
+    if budget is not None:
+        length, share = (budget.updates, budget.total), budget.share
+    seed = opened.run.seed
+    return Trainer(model, phase, *sets, out, seed, select, device, rebuild, length, share)
 
 
 def inputs_of(opened: OpenPhase, fold: FoldDir, protocol: dict, start: Path | None) -> dict:
@@ -123,6 +126,8 @@ def inputs_of(opened: OpenPhase, fold: FoldDir, protocol: dict, start: Path | No
     if inputs.live:
         made_from["audio"] = audio_hash(utts)
         made_from["dropout"] = opened.conf["upstream"]["dropout"]
+    if inputs.lower:
+        made_from["lower"] = [inputs.lower, inputs.store.inputs["format"]]
     if phase["data_conf"]["speaker_norm"]["mode"] != "none":
         made_from["speakers"] = speakers_hash(utts)
     if inputs.other_feats:
@@ -183,7 +188,10 @@ def write_record(
         from sertl.stages.cluster_diagnostics import write_diagnostics  # slow to import
 
         found["clusters"] = write_diagnostics(out, model, opened, device)
-    selected = {"epoch": state.best_epoch, "metric": select, "value": state.best}
+    selected = {"epoch": state.best_epoch, "update": state.best_update, "share": state.share}
+    selected |= {"metric": select, "value": state.best}
+    if trainer.started:
+        found["start"] = trainer.started
     if budget is not None:
         selected |= {"epoch": budget.epoch, "value": budget.value}
         found["selection"] = budget.words
@@ -239,7 +247,7 @@ def costs(trainer: Trainer, state: State, device: torch.device) -> dict[str, flo
     """Time per epoch and per update, and peak memory, of the process that wrote them."""
     seconds = trainer.record.seconds("train")
     found = {
-        "epochs": state.epoch - 1,
+        "epochs": state.epoch if state.update else 0,
         "updates": state.update,
         "seconds_per_update": round(sum(seconds) / max(1, state.update), 4),
         "seconds_per_epoch": round(sum(seconds) / max(1, len(seconds)), 3),

@@ -23,7 +23,11 @@ class WeightAverage:
     def __init__(self, model: nn.Module, decay: float):
         self.model, self.decay = model, decay
         self.average: dict[str, torch.Tensor] = {}
-        if decay:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin at the weights that the model has now."""
+        if self.decay:
             self.average = {n: p.detach().clone() for n, p in self._trained()}
 
     def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:

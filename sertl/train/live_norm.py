@@ -48,7 +48,8 @@ class LiveNorm:
         Raises:
             SertlError: If the model pools nothing that could be normalised.
         """
-        if self.data_conf["speaker_norm"]["mode"] == "none" or data.feats is not None:
+        mode = self.data_conf["speaker_norm"]["mode"]
+        if mode == "none" or self.model.upstream is None:
             return
         self.model.collected = {}
         predict(self.model, data, self.data_conf, self.device, self.dtype)

@@ -24,16 +24,20 @@ from sertl.train import checkpoint, distributed
 from sertl.train.average import WeightAverage
 from sertl.train.ctc_text import warn_of_unread
 from sertl.train.evaluate import evaluate
+from sertl.train.interpolation import Interpolation, check_lambdas
 from sertl.train.live_norm import LiveNorm
 from sertl.train.optim import build_optimizer, set_lr
 from sertl.train.record import Record
 from sertl.train.settings import (
     AUTOCAST,
+    LOWER,
     SELECT,
     check_settings,
     check_whole_batches,
     check_whole_clips,
+    updates_of,
 )
+from sertl.train.solved_start import solve_start
 from sertl.train.trained import BEST
 
 logger = logging.getLogger(__name__)
@@ -48,10 +52,14 @@ class State:
     epoch: int = 1
     batch: int = 0  # batches of this epoch that are done
     update: int = 0
+    judged: int = -1  # the update after which dev was looked at last
     best: float | None = None
     best_tie: float | None = None
     best_epoch: int = 0
+    best_update: int = 0
+    stale: int = 0  # looks at dev since the best
     finished: bool = False
+    share: float = 1.0  # of the way from the start to the best update, see interpolation.py
 
 
 class Trainer:
@@ -67,8 +75,10 @@ class Trainer:
         select: A key of settings.SELECT; needs dev unless it is last.
         device: Where batches go.
         to_rebuild: What best.pt carries beside the weights, see train/trained.py.
-        budget: Updates after which training ends, and of how many the schedule is; None for all
-            epochs of this training set.
+        budget: Updates after which training ends, and of how many the schedule is; None for
+            optim_conf's updates, or all its epochs of this training set.
+        share: Of the way from the start to the result, where it was found elsewhere; None lets
+            select_conf.lambdas and dev decide.
     """
 
     def __init__(
@@ -83,6 +93,7 @@ class Trainer:
         device: torch.device,
         to_rebuild: dict | None = None,
         budget: tuple[int, int] | None = None,
+        share: float | None = None,
     ):
         check_settings(conf, select, train, dev, device)
         check_whole_clips(model, conf)
@@ -100,8 +111,13 @@ class Trainer:
         self.record = Record(self.out, enabled=self.rank == 0)
         check_whole_batches(model, self.data, train, self.world)
         self.per_epoch = len(self._batches(1))
-        whole = self.optim["epochs"] * self.per_epoch
+        whole = updates_of(self.optim, train, self.per_epoch)
         self.stop, self.total = budget or (whole, whole)
+        self.start_kind, self.started = conf["start"], {}
+        self.lambdas = check_lambdas(conf["select_conf"]["lambdas"])
+        if share is not None:
+            self.lambdas = [share]
+        self.way: Interpolation | None = None
         self.average = WeightAverage(model, self.optim["ema"])
         self.live = LiveNorm(model, self.data, device, self.dtype)
 
@@ -111,30 +127,38 @@ class Trainer:
             self.record.restart()
             self.live.refresh(self.train_set, self.seed, fit=True)
             self._initialise()
-        begun, first_epoch, dev = time.monotonic(), self.state.epoch, {}
-        while (self.state.update < self.stop or self.state.batch) and not self.state.finished:
-            self._epoch()
+            self._remember_start()
+        begun, first = time.monotonic(), self.state.update
+        dev = self._judge() if self.state.judged < 0 else {}
+        while self.state.judged < self.stop and not self.state.finished:
+            self._train()
             with self.average.in_place():
                 self.live.refresh(self.train_set, self.seed, fit=True)
-                dev = self._dev() if self.dev_set is not None else {}
-                self._choose(dev)
-            epochs_done = self.state.epoch - first_epoch + 1
-            rate = (time.monotonic() - begun) / epochs_done
-            left = rate * max(0, math.ceil(self.stop / self.per_epoch) - self.state.epoch)
+                dev = self._judge()
+            rate = (time.monotonic() - begun) / max(1, self.state.update - first)
             logger.info(
-                "epoch %d/%d: %s | %.1f s/epoch, at most %.0f s left",
-                self.state.epoch,
-                self.optim["epochs"],
-                self.record.line(),
-                rate,
-                left,
+                "epoch %d, update %d/%d: %s | %.2f s/update, at most %.0f s left",
+                *(self.state.epoch, self.state.update, self.stop, self.record.line()),
+                *(rate, rate * (self.stop - self.state.update)),
             )
-            self.state.epoch += 1
-            self.state.batch = 0
             self._save()
+        self._interpolate()
         self.record.close()
         warn_of_unread(dev)
         return self.state
+
+    def _judge(self) -> dict[str, float]:
+        """Look at dev, if there is one, and keep the model if it is the best so far."""
+        dev = self._dev() if self.dev_set is not None else {}
+        self._choose(dev)
+        self.state.judged = self.state.update
+        return dev
+
+    def _remember_start(self) -> None:
+        """Begin the average at the start, which may have been solved; keep it for lambda."""
+        self.average.restart()
+        if self.lambdas != [1.0]:
+            self.way = Interpolation(self.model)
 
     def _batches(self, epoch: int) -> list[list[int]]:
         balanced = self.data["sampler"] == "balanced"
@@ -158,26 +182,20 @@ class Trainer:
             if not pieces:  # a short last batch: nothing to add, but the others wait for our sum
                 yield None, True
 
-    def _epoch(self) -> None:
-        if self.average.decay and not self.state.batch:  # else what was found before dev holds
-            self.live.refresh(self.train_set, self.seed, fit=True)
-        self.model.train()
-        begun, waited = time.monotonic(), 0.0
-        weight = torch.zeros((), device=self.device)
-        todo = self._batches(self.state.epoch)[self.state.batch :]
-        todo = todo[: self.stop - self.state.update]
-        source = prefetch(self._micro_batches(todo), self.train_set.depth)
-        while True:
-            asked = time.monotonic()
-            batch, last = next(source, (None, None))
-            waited += time.monotonic() - asked
-            if last is None:
+    def _train(self) -> None:
+        """Make updates until dev is due: after an epoch, or every eval_updates."""
+        every, begun, waited = self.optim["eval_updates"], time.monotonic(), 0.0
+        while self.state.update < self.stop:
+            if self.state.batch >= self.per_epoch:
+                self.state.epoch, self.state.batch = self.state.epoch + 1, 0
+            if self.average.decay and not self.state.batch:  # else what was found before dev holds
+                self.live.refresh(self.train_set, self.seed, fit=True)
+            number = self.per_epoch - self.state.batch
+            if every:
+                number = min(number, every - self.state.update % every)
+            waited += self._updates(min(number, self.stop - self.state.update))
+            if not every or self.state.update % every == 0:
                 break
-            if batch is not None:
-                weight = weight + self._backward(batch.to(self.device))
-            if last:
-                self._update(weight)
-                weight = torch.zeros((), device=self.device)
         self.record.end_epoch(
             "train",
             self.state.epoch,
@@ -186,6 +204,24 @@ class Trainer:
             sec=round(time.monotonic() - begun, 3),
             data_wait_sec=round(waited, 3),
         )
+
+    def _updates(self, number: int) -> float:
+        """Make so many updates of this epoch; return the seconds waited for data."""
+        self.model.train()
+        waited, weight = 0.0, torch.zeros((), device=self.device)
+        todo = self._batches(self.state.epoch)[self.state.batch :][:number]
+        source = prefetch(self._micro_batches(todo), self.train_set.depth)
+        while True:
+            asked = time.monotonic()
+            batch, last = next(source, (None, None))
+            waited += time.monotonic() - asked
+            if last is None:
+                return waited
+            if batch is not None:
+                weight = weight + self._backward(batch.to(self.device))
+            if last:
+                self._update(weight)
+                weight = torch.zeros((), device=self.device)
 
     def _backward(self, batch: Batch) -> torch.Tensor:
         """Add the gradient of loss * weight; return the weight."""
@@ -245,18 +281,22 @@ class Trainer:
         self.live.refresh(self.dev_set, self.seed)
         values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
         better = self.metric is not None and self._is_better(values)
-        self.record.write({"kind": "dev", "epoch": self.state.epoch, **values, "best": better})
+        where = {"epoch": self.state.epoch if self.state.update else 0, "update": self.state.update}
+        self.record.write({"kind": "dev", **where, **values, "best": better})
         return values
 
     def _is_better(self, values: dict[str, float]) -> bool:
         if self.metric not in values:
-            raise SertlError(f"select: the model gives no dev {self.metric}, only {sorted(values)}")
+            raise SertlError(
+                f"select: the model gives no dev {self.metric}, only {sorted(values)}; choose by "
+                "one of these (--set <phase>.select=…)"
+            )
         value, best = values[self.metric], self.state.best
         if best is None or math.isnan(best):  # NaN is no score to beat
             return True
         if value == best and self.tie is not None:
             return values[self.tie] < self.state.best_tie
-        return value < best if self.metric == "loss" else value > best  # a tie keeps the earlier
+        return value < best if self.metric in LOWER else value > best  # a tie keeps the earlier
 
     def _choose(self, dev: dict[str, float]) -> None:
         """Keep the model if it is the best so far; stop when patience is spent."""
@@ -264,22 +304,59 @@ class Trainer:
             if self.state.update >= self.stop:
                 self._keep(None)
             return
+        if self.state.update == 0 and self.stop and self.start_kind == "random":
+            return  # scored, for the log; a head that nobody has trained is nothing to keep
+        self.state.stale += 1
         if self._is_better(dev):
-            self.state.best_tie = dev.get(self.tie or "")
+            self.state.best_tie, self.state.stale = dev.get(self.tie or ""), 0
             self._keep(dev[self.metric])
         patience = self.optim["patience"]
-        self.state.finished = (
-            bool(patience) and self.state.epoch - self.state.best_epoch >= patience
-        )
+        self.state.finished = bool(patience) and self.state.stale >= patience
 
     def _keep(self, value: float | None) -> None:
-        self.state.best, self.state.best_epoch = value, self.state.epoch
+        self.state.best, self.state.best_update = value, self.state.update
+        self.state.best_epoch = self.state.epoch if self.state.update else 0
+        self._write_best(1.0)
+
+    def _write_best(self, share: float) -> None:
         if self.rank == 0:
             weights = checkpoint.trained_state(self.model)
-            found = {**self.to_rebuild, "model": weights}
+            found = {**self.to_rebuild, "model": weights, "share": share}
             if self.live.norm is not None:
                 found["speaker_norm"] = asdict(self.live.norm)
             checkpoint.save(self.out / BEST, found)
+
+    def _interpolate(self) -> None:
+        """Between the start and the best update, keep the weights of the least dev loss."""
+        if self.way is None:
+            return
+        distributed.barrier()
+        best = checkpoint.load(self.out / BEST)
+        self.state.share = best["share"]
+        if best["share"] != 1.0:  # killed after this was done
+            return
+        checkpoint.load_trained(self.model, best["model"], str(self.out / BEST))
+        losses = {}
+        if len(self.lambdas) > 1:
+            for share in self.lambdas:
+                losses[share] = self._at(best["model"], share)
+            self.state.share = min(self.lambdas, key=lambda x: (losses[x], x))
+        else:
+            self.state.share = self.lambdas[0]
+        self.way.put(best["model"], self.state.share)
+        self.live.refresh(self.train_set, self.seed, fit=True)
+        self._write_best(self.state.share)
+        logger.info("lambda %g of the way from the start, by dev loss", self.state.share)
+
+    def _at(self, result: dict[str, torch.Tensor], share: float) -> float:
+        """Dev loss at a share of the way; what dev says there goes into the log."""
+        self.way.put(result, share)
+        self.live.refresh(self.train_set, self.seed, fit=True)
+        self.live.refresh(self.dev_set, self.seed)
+        values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
+        where = {"epoch": self.state.best_epoch, "update": self.state.best_update}
+        self.record.write({"kind": "lambda", **where, "share": share, **values})
+        return values["loss"]
 
     def _save(self) -> None:
         """Write everything a resume needs; the random state of every process goes along."""
@@ -293,6 +370,8 @@ class Trainer:
                     "optimizer": self.optimizer.state_dict(),
                     "scaler": self.scaler.state_dict(),
                     "average": self.average.state(),
+                    "start": {} if self.way is None else self.way.start,
+                    "started": self.started,
                     "shifts": self.model.shifts,
                     "state": vars(self.state),
                     "random": random,
@@ -312,6 +391,10 @@ class Trainer:
             self.data["batch_sec"],
         )
         self.model.initialise(self.train_set.batch(p).to(self.device) for p in pieces)
+        if self.start_kind == "solved":
+            batches = (self.train_set.batch(p).to(self.device) for p in pieces)
+            self.started = solve_start(self.model, self.train_set, batches, self.device)
+            distributed.broadcast([p for p in self.model.parameters() if p.requires_grad])
         distributed.broadcast(self.model.buffers())  # cards of another kind round otherwise
 
     def _resume(self) -> bool:
@@ -328,6 +411,10 @@ class Trainer:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
         self.average.restore(saved["average"])
+        self.started = saved["started"]
+        if self.lambdas != [1.0]:
+            self.way = Interpolation(self.model)
+            self.way.start = {n: t.to(self.device) for n, t in saved["start"].items()}
         self.model.shifts = saved["shifts"]
         self.state = State(**saved["state"])
         self.record.restore(saved["records"][self.rank])

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from sertl.errors import SertlError, unknown_name
+from sertl.peft.slots import peft_of
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+GROUPS = ("encoder", "parts")  # of lr_scale, beside names of modules
 SCHEDULES = ("constant", "linear", "cosine")
 
 
@@ -50,13 +52,22 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
         raise SertlError("the model has no trainable parameter")
     scales = flat(conf["lr_scale"])
     known = [n for n, _ in model.named_parameters()]  # a part may be frozen by another key
-    unused = [name for name in scales if not any(_is_in(n, name) for n in known)]
+    known += getattr(model, "absent", [])  # or left out for lack of labels
+    unused = [
+        name for name in scales if name not in GROUPS and not any(_is_in(n, name) for n in known)
+    ]
     if unused:
-        raise SertlError(f"optim_conf.lr_scale: no module or parameter is called {unused}")
+        raise SertlError(
+            f"optim_conf.lr_scale: no module or parameter is called {unused}; groups are "
+            f"{', '.join(GROUPS)}"
+        )
+    depth = block_depths(model) if conf["block_decay"] != 1.0 else {}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in named:
         matching = [module for module in scales if _is_in(name, module)]
-        scale = scales[max(matching, key=len)] if matching else 1.0
+        group = "parts" if peft_of(name) else "encoder" if name.startswith("upstream.") else None
+        scale = scales[max(matching, key=len)] if matching else scales.get(group, 1.0)
+        scale *= conf["block_decay"] ** depth.get(id(parameter), 0)
         decay = conf["weight_decay"] if parameter.ndim > 1 else 0.0
         groups.setdefault((scale, decay), []).append(parameter)
     return OPTIMIZERS[conf["optimizer"]](
@@ -67,6 +78,30 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
         lr=conf["lr"],
         betas=tuple(conf["betas"]),
     )
+
+
+def block_depths(model: nn.Module) -> dict[int, int]:
+    """Of the encoder's parameters, by id, how many blocks that train lie above.
+
+    What is below the first block counts as one more.
+
+    Raises:
+        SertlError: If the model has no encoder that trains, or its blocks are not known.
+    """
+    upstream = getattr(model, "upstream", None)
+    if upstream is None or upstream.frozen:
+        raise SertlError("optim_conf.block_decay: nothing of an encoder trains here")
+    depth, blocks = {}, upstream.blocks()
+    used = [b for b in blocks if any(p.requires_grad for p in b.module.parameters())]
+    for above, block in enumerate(reversed(used)):
+        depth |= {id(p): above for p in block.module.parameters()}
+    inside = {id(p) for block in blocks for p in block.module.parameters()}
+    final = upstream.final_norm()
+    after = set() if final is None else {id(p) for p in final.parameters()}
+    for parameter in upstream.parameters():
+        if id(parameter) not in inside | after:
+            depth[id(parameter)] = len(used)
+    return depth
 
 
 def _is_in(name: str, module: str) -> bool:
@@ -82,6 +117,8 @@ def flat(scales: dict, prefix: str = "") -> dict[str, float]:
     """
     found = {}
     for name, value in scales.items():
+        if value is None:  # a variant takes back what the method says
+            continue
         if isinstance(value, dict):
             found |= flat(value, f"{prefix}{name}.")
         elif isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -17,12 +17,22 @@ SELECT = {
     "dev_wa": ("wa", None),
     "dev_ccc": ("ccc", None),
     "dev_loss": ("loss", None),
+    "dev_wer": ("wer", None),
     "last": (None, None),
 }
+LOWER = ("loss", "wer")  # better the lower they are; the others the higher
 SAMPLERS = ("shuffle", "balanced")
+STARTS = ("random", "solved")
 COUNTS = {  # whole numbers and their least values
     "data_conf": {"batch_size": 1, "bucket": 1},
-    "optim_conf": {"epochs": 1, "patience": 0, "save_updates": 0},
+    "optim_conf": {
+        "epochs": 0,
+        "updates": 0,
+        "frames_per_update": 0,
+        "eval_updates": 0,
+        "patience": 0,
+        "save_updates": 0,
+    },
     "decode_conf": {"orders": 1},
     "select_conf": {"folds": 0},
 }
@@ -33,6 +43,7 @@ NUMBERS = {  # least and greatest values
         "weight_decay": (0.0, math.inf),
         "grad_clip": (0.0, math.inf),
         "ema": (0.0, 0.99999),
+        "block_decay": (1e-6, 1.0),
         "warmup": (0.0, 1.0),
         "hold": (0.0, 1.0),
     },
@@ -66,6 +77,8 @@ def check_settings(
             value = conf[section][key]
             if isinstance(value, bool) or not least <= value <= greatest:
                 raise SertlError(f"{section}.{key}: {value!r} is not in {least:g} to {greatest:g}")
+    if conf["start"] not in STARTS:
+        raise unknown_name("start", conf["start"], STARTS)
     betas = conf["optim_conf"]["betas"]
     if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
         raise SertlError(f"optim_conf.betas: {betas} are not two numbers in [0, 1)")
@@ -81,6 +94,27 @@ def check_settings(
             f"data_conf.sampler: balanced, but the {conf['name']} phase reads no emotion labels; "
             "set it for the phases that do: --set <phase>.data_conf.sampler=balanced"
         )
+
+
+FRAME_SEC = 0.02
+
+
+def updates_of(optim: dict, train: UttDataset, per_epoch: int) -> int:
+    """Updates of a whole phase, by whichever of its keys says so.
+
+    Raises:
+        SertlError: If two of them do.
+    """
+    named = [key for key in ("epochs", "updates", "frames_per_update") if optim[key]]
+    if len(named) > 1:
+        raise SertlError(
+            f"optim_conf: {' and '.join(named)} all say how long to train; set all but one to 0"
+        )
+    if optim["updates"]:
+        return optim["updates"]
+    if optim["frames_per_update"]:
+        return max(1, round(sum(train.durs_sec) / FRAME_SEC / optim["frames_per_update"]))
+    return optim["epochs"] * per_epoch
 
 
 def check_whole_batches(model: SERModel, data_conf: dict, train: UttDataset, world: int) -> None:

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sertl.errors import SertlError
 from sertl.upstream.blocks import Block
-from sertl.upstream.padding import frame_padding
+from sertl.upstream.padding import frame_padding, repeat_last
 
 DTYPES = ("float32", "bf16")
 
@@ -112,6 +112,83 @@ class Upstream(nn.Module):
             hidden = [states[i].float().masked_fill(padding[:, :, None], 0.0) for i in layers]
         return hidden, torch.tensor(frames, device=wavs.device)
 
+    def windows(self, num_samples: int) -> list[int]:
+        """Frames of each stretch of a clip that the blocks see by itself, in their order.
+
+        One stretch, unless the clip is longer than the encoder takes. Without the frames that are
+        only repeated at the end.
+
+        Raises:
+            SertlError: If this kind of encoder cannot go on from a hidden state.
+        """
+        raise SertlError(
+            f"upstream_conf.from_layer: the inside of this upstream ({type(self).__name__}) is not "
+            "known, so that it cannot go on from a hidden state"
+        )
+
+    def encode_from(
+        self, first: int, stretches: list[torch.Tensor], owner: list[int], layers: set[int]
+    ) -> tuple[dict[int, torch.Tensor], list[int]]:
+        """What encode returns, from hidden state `first` instead of clips.
+
+        Args:
+            first: Below all of layers.
+            stretches: W tensors (T_w, D) of that state, see windows.
+            owner: W rows of the batch that they belong to, ascending.
+            layers: Which hidden states are needed.
+
+        Returns:
+            layer -> (B, T, D), and B numbers of frames, the sums of a row's T_w.
+        """
+        raise NotImplementedError
+
+    def resume(
+        self,
+        states: torch.Tensor,
+        lens: torch.Tensor,
+        num_samples: Sequence[int | None],
+        first: int,
+        layers: Sequence[int],
+        mask: torch.Tensor | None = None,
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Go on from a hidden state that was computed before: what forward gives, without audio.
+
+        Args:
+            states: (B, T, D) hidden state `first`, padded.
+            lens: (B,) its frames.
+            num_samples: Samples of each clip; None for a part of one, which is taken as it is.
+            first: Its number.
+            layers: Hidden states above it to return, in this order.
+            mask: (B, T) bool, True where a frame becomes the mean of its stretch.
+
+        Returns:
+            As forward.
+
+        Raises:
+            SertlError: See windows.
+        """
+        stretches, owner = [], []
+        for row, (length, number) in enumerate(zip(lens.tolist(), num_samples, strict=True)):
+            parts = [length] if number is None else self.windows(number)
+            clip = states[row]
+            if mask is not None:
+                mean = clip[:length].mean(dim=0)
+                clip = torch.where(mask[row, : len(clip), None], mean, clip)
+            stretches += clip[: sum(parts)].split(parts)
+            owner += [row] * len(parts)
+        autocast = nullcontext()
+        if self.bf16:
+            autocast = torch.autocast(states.device.type, dtype=torch.bfloat16)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen), autocast:
+            found, frames = self.encode_from(first, stretches, owner, set(layers))
+            wanted = lens.tolist()
+            padding = frame_padding(wanted, states.device)
+            hidden = [
+                repeat_last(found[i].float(), frames, wanted).masked_fill(padding[:, :, None], 0.0)
+                for i in layers
+            ]
+        return hidden, lens
+
     def blocks(self) -> list[Block]:
         """The Transformer blocks, the one that makes hidden state 1 first.
 
@@ -123,6 +200,10 @@ class Upstream(nn.Module):
             "checkpointing and the tuning of some tensors need S3PRL's wav2vec 2.0, HuBERT, "
             "data2vec or WavLM, a Hugging Face folder of HuBERT or wav2vec 2.0, or Whisper"
         )
+
+    def final_norm(self) -> nn.Module | None:
+        """The norm after the last block; None if there is none."""
+        return None
 
     def run(self, block: nn.Module, *args, **kwargs):
         """Call a block, under grad_checkpoint without keeping what is inside."""
@@ -141,7 +222,7 @@ class Upstream(nn.Module):
         self.requires_grad_(False)
         self.eval()
 
-    def trainable(self, layers: Sequence[int] | None = None) -> None:
+    def trainable(self, layers: Sequence[int] | None = None, first: int | None = None) -> None:
         """Opt in to fine-tuning: give requires_grad to what the hidden states really depend on.
 
         That leaves out the convolutional front end, which runs without gradient, blocks above the
@@ -150,19 +231,12 @@ class Upstream(nn.Module):
 
         Args:
             layers: Hidden states that will be used; None for all.
+            first: Hidden state from which the encoder goes on; what is below stays frozen.
 
         Raises:
             SertlError: If nothing can be trained, as in a filter-bank.
         """
-        self.requires_grad_(True)
-        self.frozen = False
-        self.tuned = [self]
-        device = next((p.device for p in self.parameters()), "cpu")
-        noise = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)).to(device)
-        self.eval()  # no dropout in this pass, so it draws no random number
-        with torch.enable_grad():
-            hidden, _ = self(noise, torch.tensor([8000]), layers)
-        used = leaves(hidden)
+        used = self.used(layers, first)
         if not used:
             self.freeze()
             raise SertlError(
@@ -172,7 +246,38 @@ class Upstream(nn.Module):
             )
         for parameter in self.parameters():
             parameter.requires_grad_(id(parameter) in used)
+        self.frozen = False
+        self.tuned = [self]
         self.train()
+
+    def used(self, layers: Sequence[int] | None, first: int | None) -> set[int]:
+        """Ids of the parameters that hidden states depend on; what trains is not touched.
+
+        Args:
+            layers: Hidden states; None for all.
+            first: Leave out what they depend on through this one alone.
+        """
+        layers = list(range(self.num_layers)) if layers is None else list(layers)
+        opened = {id(p) for p in self.parameters() if p.requires_grad}
+        frozen, tuned = self.frozen, self.tuned
+        self.requires_grad_(True)
+        self.frozen, self.tuned = False, []
+        self.eval()  # no dropout in this pass, so it draws no random number
+        device = next((p.device for p in self.parameters()), "cpu")
+        generator = torch.Generator().manual_seed(0)
+        with torch.enable_grad():
+            if first is None:
+                noise = torch.randn(1, 8000, generator=generator).to(device)
+                hidden, _ = self(noise, torch.tensor([8000]), layers)
+            else:
+                noise = torch.randn(1, 25, self.hidden_size, generator=generator).to(device)
+                above = [layer for layer in layers if layer > first]
+                hidden, _ = self.resume(noise, torch.tensor([25]), [None], first, above)
+        for parameter in self.parameters():
+            parameter.requires_grad_(id(parameter) in opened)
+        self.frozen, self.tuned = frozen, tuned
+        self.train()
+        return leaves(hidden)
 
     def train(self, mode: bool = True):
         """As in torch, but what is not tuned stays in evaluation mode whatever the parent does."""

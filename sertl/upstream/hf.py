@@ -52,6 +52,9 @@ class HFUpstream(FrameUpstream):
         stable = self.model.config.do_stable_layer_norm
         return [hf_block(b, stable, "hf") for b in self.model.encoder.layers]
 
+    def final_norm(self):
+        return self.model.encoder.layer_norm if self.model.config.do_stable_layer_norm else None
+
     def mask_embedding(self):
         return getattr(self.model, "masked_spec_embed", None)  # absent where it was not trained
 
@@ -60,16 +63,20 @@ class HFUpstream(FrameUpstream):
         return projected[0] if isinstance(projected, tuple) else projected
 
     def transform(self, x, padding, layers):
+        encoder = self.model.encoder
+        x = x + encoder.pos_conv_embed(x)
+        if not self.model.config.do_stable_layer_norm:
+            x = encoder.layer_norm(x)
+        return self.run_blocks(x, padding, layers, 0)
+
+    def run_blocks(self, x, padding, layers, first):
         encoder, stable = self.model.encoder, self.model.config.do_stable_layer_norm
         attended = None
         if padding is not None:
             attended = ~padding[:, None, None, :].expand(-1, 1, x.shape[1], -1)  # (B, 1, T, T)
-        x = x + encoder.pos_conv_embed(x)
-        if not stable:
-            x = encoder.layer_norm(x)
         states = {}
-        for i in range(max(layers) + 1):
-            if i > 0:
+        for i in range(first, max(layers) + 1):
+            if i > first:
                 x = self.run(encoder.layers[i - 1], x, attention_mask=attended)
             if i in layers:
                 states[i] = x

@@ -47,6 +47,26 @@ class FrameUpstream(Upstream):
         states = self.transform(x, padding if min(frames) < max(frames) else None, layers)
         return {i: repeat_last(h, frames, wanted) for i, h in states.items()}, wanted
 
+    def windows(self, num_samples):
+        frames = max(num_samples, MIN_SAMPLES)
+        for layer in self.model.feature_extractor.conv_layers:
+            conv = layer.conv if hasattr(layer, "conv") else layer[0]
+            frames = (frames - conv.kernel_size[0]) // conv.stride[0] + 1
+        return [min(frames, math.ceil(num_samples / STRIDE))]
+
+    def encode_from(self, first, stretches, owner, layers):
+        x, frames = stack_frames(stretches)  # (B, T, D); a clip is one stretch
+        padding = frame_padding(frames, x.device)
+        x = x.masked_fill(padding[:, :, None], 0.0)
+        padding = padding if min(frames) < max(frames) else None
+        return self.run_blocks(x, padding, layers, first), frames
+
+    def run_blocks(
+        self, x: torch.Tensor, padding: torch.Tensor | None, layers: set[int], first: int
+    ) -> dict[int, torch.Tensor]:
+        """Hidden states of layers, as transform's, from hidden state `first` on."""
+        raise NotImplementedError
+
     def normalise(self, clip: torch.Tensor) -> torch.Tensor:
         """(N,) -> (N,): the scaling of the whole waveform that the encoder was trained with."""
         raise NotImplementedError
@@ -106,6 +126,9 @@ class NativeUpstream(FrameUpstream):
         encoder = self.model.encoder
         return [fairseq_block(b, encoder.layer_norm_first, self.calls) for b in encoder.layers]
 
+    def final_norm(self):
+        return self.model.encoder.layer_norm if self.model.encoder.layer_norm_first else None
+
     def mask_embedding(self):
         return self.model.mask_emb
 
@@ -119,10 +142,14 @@ class NativeUpstream(FrameUpstream):
         x = x + self.positions(x, padding)
         if not encoder.layer_norm_first:
             x = encoder.layer_norm(x)
+        return self.run_blocks(x, padding, layers, 0)
+
+    def run_blocks(self, x, padding, layers, first):
+        encoder = self.model.encoder
         x = x.transpose(0, 1).contiguous()  # (T, B, D)
-        states, carried = {}, None
-        for i in range(max(layers) + 1):
-            if i > 0:
+        states, carried = {}, self.carried(x) if first else None
+        for i in range(first, max(layers) + 1):
+            if i > first:
                 x, carried = self.block(encoder.layers[i - 1], x, padding, carried)
             if i in layers:
                 states[i] = x.transpose(0, 1)
@@ -144,6 +171,10 @@ class NativeUpstream(FrameUpstream):
             x = convolution(x)
         return x.transpose(1, 2)
 
+    def carried(self, x):
+        """What the first block would hand to the others, for x (T, B, D)."""
+        return None
+
     def block(self, block, x, padding, carried):
         """One Transformer block on x (T, B, D); returns x and what the next block is handed."""
         x, _ = self.run(block, x, self_attn_padding_mask=padding, need_weights=False)
@@ -154,6 +185,11 @@ class WavLMUpstream(NativeUpstream):
     """S3PRL's WavLM: the first block makes a relative position bias that the others are handed."""
 
     calls = "wavlm"
+
+    def carried(self, x):
+        attention = self.model.encoder.layers[0].self_attn
+        bias = attention.compute_bias(len(x), len(x))  # (H, T, T)
+        return bias.repeat(x.shape[1], 1, 1)
 
     def block(self, block, x, padding, carried):
         if padding is not None:  # added to the bias, so of its kind: 0 or -inf

@@ -111,22 +111,44 @@ class WhisperUpstream(Upstream):
         if mask is not None:
             x = replace_frames(x, (cut_mask(mask[0], frames, owner), mask[1]))
         x = x + self.encoder.embed_positions.weight[: x.shape[1]].detach()
+        return join(self.run_blocks(x, frames, layers, 0), frames, owner)
+
+    def run_blocks(
+        self, x: torch.Tensor, frames: list[int], layers: set[int], first: int
+    ) -> dict[int, torch.Tensor]:
+        """Hidden states of layers, (W, T, D), from hidden state `first` of W windows on."""
         padding = None
         if not self.pad_to_30s and min(frames) < x.shape[1]:
             keep = ~frame_padding(frames, x.device)[:, None, None, :]
             padding = keep.expand(-1, 1, x.shape[1], -1)  # (W, 1, T, T), True is attended to
         states = {}
-        for i in range(max(layers) + 1):
-            if i > 0:
+        for i in range(first, max(layers) + 1):
+            if i > first:
                 x = self.run(self.encoder.layers[i - 1], x, padding)
             if i == self.num_layers - 1:
                 x = self.encoder.layer_norm(x)
             if i in layers:
                 states[i] = x
-        return join(states, frames, owner)
+        return states
+
+    def windows(self, num_samples):
+        if self.pad_to_30s:
+            raise SertlError(
+                "upstream_conf.from_layer: with pad_to_30s the blocks see 30 s of frames, of which "
+                "the clip's own are dumped; set upstream.pad_to_30s=false"
+            )
+        lengths = cut_lengths(num_samples, self.max_samples)
+        return [math.ceil(n // HOP / 2) for n in lengths]
+
+    def encode_from(self, first, stretches, owner, layers):
+        x, frames = stack_frames(stretches)
+        return join(self.run_blocks(x, frames, layers, first), frames, owner)
 
     def blocks(self):
         return [fairseq_block(b, True, "hf") for b in self.encoder.layers]
+
+    def final_norm(self):
+        return self.encoder.layer_norm
 
     @torch.no_grad()
     def front_end(self, windows: list[torch.Tensor]) -> torch.Tensor:
@@ -146,9 +168,16 @@ def cut(clip: torch.Tensor, max_samples: int) -> list[torch.Tensor]:
     """Cut a clip into the fewest windows of equal length that the position table allows."""
     if len(clip) < MIN_SAMPLES:
         return [F.pad(clip, (0, MIN_SAMPLES - len(clip)))]
-    count = math.ceil(len(clip) / max_samples)
-    length = math.ceil(len(clip) / count / STRIDE) * STRIDE
-    return list(clip.split(length))
+    return list(clip.split(cut_lengths(len(clip), max_samples)))
+
+
+def cut_lengths(num_samples: int, max_samples: int) -> list[int]:
+    """Samples of each window of a clip, see cut."""
+    num_samples = max(num_samples, MIN_SAMPLES)
+    count = math.ceil(num_samples / max_samples)
+    length = math.ceil(num_samples / count / STRIDE) * STRIDE
+    whole = (num_samples - 1) // length
+    return [length] * whole + [num_samples - whole * length]
 
 
 def cut_mask(mask: torch.Tensor, frames: list[int], owner: list[int]) -> torch.Tensor:

@@ -70,16 +70,16 @@ def test_standardise_uses_the_training_utterances():
         for i in (0, 3)
     ]
     model.initialise(iter(batches))
-    pooled = torch.cat([(model.pool(b) - model.pooled_mean) / model.pooled_std for b in batches])
+    pooled = torch.cat([model.standard(model.pool(b)) for b in batches])
     torch.testing.assert_close(pooled.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(
         pooled.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-4, rtol=0
     )
-    assert "pooled_std" in model.state_dict()  # decoding reads it from the checkpoint
+    assert "standard.std" in model.state_dict()  # decoding reads it from the checkpoint
     # and predicts from the standardised vectors
     expected = [model.heads["emo"]((model.pool(b) - 5.0) / 3.0) for b in batches]
-    model.pooled_mean.fill_(5.0)
-    model.pooled_std.fill_(3.0)
+    model.standard.mean.fill_(5.0)
+    model.standard.std.fill_(3.0)
     for batch, logits in zip(batches, expected, strict=True):
         torch.testing.assert_close(model.predict(batch)["emo"], logits)
 

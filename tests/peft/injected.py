@@ -31,8 +31,11 @@ PARTS = {
     "adapter_ffn": {"adapter": {"width": 8, "place": "ffn"}},
     "adapter_normed": {"adapter": {"width": 8, "norm": "layer"}},
     "lora": {"lora": LORA},
+    "dora": {"lora": {**LORA, "dora": True, "rank": {"q": 2, "k": 2, "v": 4, "out": 4, "ffn": 3}}},
     "gate": {"gate": {}},
+    "gate_ones": {"gate": {"init": "ones"}},
     "prefix": {"prefix": {"length": 3}},
+    "prefix_plain": {"prefix": {"length": 3, "zero": False}},
     "ia3": {"ia3": {}},
     "everything": {
         **{"gate": {}, "adapter": {"width": 8}, "prefix": {"length": 2}, "ia3": {}},

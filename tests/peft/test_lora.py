@@ -128,3 +128,44 @@ def test_refusals():
         derive(linear, "lora", LoRA(6, 6, 2, 2))
     with pytest.raises(ValueError, match="Bilinear is no plain linear layer"):
         derive(nn.Bilinear(2, 2, 2), "lora", LoRA(2, 2, 1, 1))
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_short_backward_pass_equals_the_plain_one(autocast):
+    """Output and all gradients of the layer, called, against those by its weight."""
+    linear, x = lora_layer(rank=3, alpha=6.0), torch.randn(2, 5, 6, requires_grad=True)
+    set_off(linear)
+    for name in ("weight", "bias"):
+        linear._parameters[name].requires_grad_(False)
+    found = []
+    for call in (linear, lambda x: nn.functional.linear(x, linear.weight, linear.bias)):
+        x.grad = None
+        linear.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            out = call(x)
+        (out.float() * torch.arange(6.0)).sum().backward()
+        lora = linear.peft["lora"]
+        found.append([out.float(), x.grad.clone(), lora.a.grad.clone(), lora.b.grad.clone()])
+    tolerance = 0.05 if autocast else 1e-5
+    for short, plain in zip(*found, strict=True):
+        assert (short - plain).abs().max() <= tolerance * plain.abs().max()
+    assert type(linear(x).grad_fn).__name__ == "MergedLinearBackward"
+
+
+def test_the_stored_weight_trains_too_where_it_is_asked_to():
+    linear, x = lora_layer(), torch.randn(3, 6)
+    set_off(linear)
+    linear(x).sum().backward()
+    assert linear._parameters["weight"].grad.abs().sum() > 0
+
+
+def test_dora_by_hand():
+    """Rows of W + BA, (3, 4) and (0, 2), keep their directions and get the lengths 10 and 1."""
+    lora = LoRA(2, 2, rank=1, alpha=1.0, dora=torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    assert lora.length.tolist() == [1.0, 1.0]
+    with torch.no_grad():
+        lora.length.copy_(torch.tensor([10.0, 1.0]))
+        lora.a.copy_(torch.tensor([[1.0, 2.0]]))
+        lora.b.copy_(torch.tensor([[2.0], [0.0]]))
+    found = lora.on_weight(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
+    torch.testing.assert_close(found, torch.tensor([[6.0, 8.0], [0.0, 1.0]]))

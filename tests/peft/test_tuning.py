@@ -20,7 +20,13 @@ D = 32
 
 
 def conf(**changes):
-    defaults = {"tune": "none", "last_blocks": 2, "peft": {}, "grad_checkpoint": False}
+    defaults = {
+        "tune": "none",
+        "last_blocks": 2,
+        "peft": {},
+        "from_layer": None,
+        "grad_checkpoint": False,
+    }
     return {**defaults, **changes}
 
 

@@ -78,7 +78,13 @@ TABLE = {
     "LoRA 64 qkv": (lora(["q", "k", "v"], rank=64), None, 9_437_184),
     "WG": ({"gate": {}}, 9_216, 24_576),
     "IA3": ({"ia3": {}}, 55_296, 147_456),
-    "prefix 5": ({"prefix": {"length": 5}}, 92_160, 245_760),
+    "prefix 5": ({"prefix": {"length": 5, "zero": False}}, 92_160, 245_760),
+    "prefix 5, gated": ({"prefix": {"length": 5}}, 92_160 + 12 * 12, 245_760 + 24 * 16),
+    "DoRA qkv": (  # and a length per row
+        {"lora": {**lora(["q", "k", "v"])["lora"], "dora": True}},
+        442_368 + 12 * 3 * 768,
+        1_179_648 + 24 * 3 * 1024,
+    ),
 }
 
 

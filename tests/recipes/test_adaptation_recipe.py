@@ -99,8 +99,8 @@ def test_statistics_of_the_features_stay_those_of_the_start(adapted):
     exp = adapted.folder / "exp"
     first = torch.load(exp / f"before/{FOLD}/source/best.pt", weights_only=True)["model"]
     second = torch.load(exp / f"after/{FOLD}/target/best.pt", weights_only=True)["model"]
-    assert first["pooled_std"].min() > 0 and not (first["pooled_std"] == 1).all()
-    for name in ("pooled_mean", "pooled_std"):
+    assert first["standard.std"].min() > 0 and not (first["standard.std"] == 1).all()
+    for name in ("standard.mean", "standard.std"):
         assert torch.equal(first[name], second[name])
     heads = [name for name in first if name.startswith("heads")]
     assert heads and not any(torch.equal(first[name], second[name]) for name in heads)

@@ -11,7 +11,7 @@ import pytest
 from sertl.data.datadir import DataDir, Utterance
 from sertl.errors import SertlError
 from sertl.runs import Run
-from sertl.stages.selecting import best_epoch, find_budget, joined, splits_of
+from sertl.stages.selecting import best_look, find_budget, joined, splits_of
 
 
 def data_of(speakers, each=3):
@@ -82,14 +82,15 @@ def test_what_cannot_be():
 
 def test_best_epoch_by_hand():
     means = np.array([[0.5, 0.9], [0.7, 0.4], [0.7, 0.3], [0.6, 0.1]])
-    assert best_epoch(means, "ua", None) == 2  # the earlier of equals
-    assert best_epoch(means, "ua", "loss") == 3  # the one of the lower loss
-    assert best_epoch(means, "loss", None) == 1
+    assert best_look(means, "ua", None) == 1  # the earlier of equals
+    assert best_look(means, "ua", "loss") == 2  # the one of the lower loss
+    assert best_look(means, "loss", None) == 0
 
 
 def test_epochs_are_weighed_by_held_out_utterances(tmp_path):
     """Of 6, 6 and 3: epoch 1 (2.4 + 3.6 + 2.7) / 15 = 0.58, epoch 2 (3 + 4.8 + 1.2) / 15 = 0.6."""
     one = opened(folds=3)
+    per_epoch = {"select1": 3, "select2": 4, "select3": 5}
     scores = {"select1": [0.4, 0.5], "select2": [0.6, 0.8], "select3": [0.9, 0.4]}
     sizes = []
 
@@ -97,21 +98,20 @@ def test_epochs_are_weighed_by_held_out_utterances(tmp_path):
         def run():
             (tmp_path / split.name).mkdir()
             lines = [{"kind": "train", "epoch": 1}]
-            lines += [
-                {"kind": "dev", "epoch": e, "ua": ua, "loss": 1.0}
-                for e, ua in enumerate(scores[split.name], start=1)
-            ]
+            for e, ua in enumerate(scores[split.name], start=1):
+                where = {"epoch": e, "update": e * per_epoch[split.name]}
+                lines.append({"kind": "dev", **where, "ua": ua, "loss": 1.0})
             (tmp_path / split.name / "log.jsonl").write_text(
                 "".join(json.dumps(line) + "\n" for line in lines)
             )
 
         sizes.append(len(split.held_out.utts))
-        return SimpleNamespace(run=run, per_epoch=len(sizes) + 2, total=100 + len(sizes))
+        return SimpleNamespace(run=run, total=100 + len(sizes), lambdas=[1.0])
 
     budget = find_budget(splits_of(one, LOSO), make, tmp_path, "dev_ua")
     assert sizes == [6, 6, 3] and budget.epoch == 2
     assert budget.value == pytest.approx(0.6)
     assert budget.updates == 8 and budget.total == 102  # 2 epochs of (3 + 4 + 5) / 3 updates
-    assert "8 updates (2 epochs) by dev_ua of 3 groups" in budget.words
+    assert "8 updates by dev_ua, of 3 groups" in budget.words and budget.share == 1.0
     with pytest.raises(SertlError, match="nothing to choose by"):
         find_budget(splits_of(one, LOSO), make, tmp_path, "last")

@@ -5,12 +5,15 @@ import pytest
 import torch
 
 from sertl.errors import SertlError
+from sertl.peft.inject import inject
 from sertl.train.optim import build_optimizer, lr_factor, set_lr
+from sertl.upstream.s3prl import build_s3prl
 
 CONF = {
     "optimizer": "adamw",
     "lr": 0.1,
     "lr_scale": {},
+    "block_decay": 1.0,
     "weight_decay": 0.01,
     "betas": [0.9, 0.999],
     "schedule": "linear",
@@ -78,3 +81,39 @@ def test_refusals():
         build_optimizer(model(), {**CONF, "lr_scale": {"c": 0.5}})
     with pytest.raises(SertlError, match="no trainable parameter"):
         build_optimizer(model().requires_grad_(False), CONF)
+
+
+def scales(optimizer, model):
+    """Name -> factor on the rate."""
+    names = {id(p): n for n, p in model.named_parameters()}
+    return {names[id(p)]: g["lr_scale"] for g in optimizer.param_groups for p in g["params"]}
+
+
+def test_encoder_by_block_parts_and_heads(tiny):
+    """Three blocks: 1, 1/2, 1/4 of the encoder's rate from the top; below them 1/8."""
+    upstream = build_s3prl("hubert_local", tiny / "hubert_large.pt", {})
+    upstream.trainable()
+    net = torch.nn.ModuleDict({"upstream": upstream, "head": torch.nn.Linear(2, 2)})
+    net.upstream = upstream
+    conf = {**CONF, "lr_scale": {"encoder": 0.1, "parts": 3.0}, "block_decay": 0.5}
+    found = scales(build_optimizer(net, conf), net)
+    for depth, block in enumerate(reversed(range(3))):
+        name = f"upstream.model.encoder.layers.{block}.fc1.weight"
+        assert found[name] == pytest.approx(0.1 * 0.5**depth)
+    assert found["upstream.model.encoder.layer_norm.weight"] == pytest.approx(0.1)  # the final one
+    assert found["upstream.model.post_extract_proj.weight"] == pytest.approx(0.1 * 0.5**3)
+    assert found["head.weight"] == 1.0
+    upstream.freeze()
+    inject(upstream, {"lora": {"alpha": 4, "rank": 4}})
+    found = scales(build_optimizer(net, {**conf, "block_decay": 1.0}), net)
+    assert {v for n, v in found.items() if n.startswith("upstream.")} == {3.0}
+    upstream.freeze()
+    with pytest.raises(SertlError, match="nothing of an encoder trains"):
+        build_optimizer(net, conf)
+
+
+def test_a_variant_takes_a_scale_back():
+    assert {
+        g["lr_scale"]
+        for g in build_optimizer(model(), CONF | {"lr_scale": {"c": None}}).param_groups
+    } == {1.0}

@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
         ("data_conf", {"batch_sec": 0.0}, "data_conf.batch_sec: 0.0 is not in 0.001 to inf"),
         ("data_conf", {"crop_sec": -1.0}, "data_conf.crop_sec: -1.0 is not in 0 to inf"),
         ("data_conf", {"sampler": "balance"}, "did you mean 'balanced'"),
-        ("optim_conf", {"epochs": 0}, "optim_conf.epochs: 0 is not a whole number of at least 1"),
+        ("optim_conf", {"epochs": -1}, "optim_conf.epochs: -1 is not a whole number of at least 0"),
         ("optim_conf", {"patience": -1}, "optim_conf.patience: -1 is not a whole number"),
         ("optim_conf", {"lr": -1.0}, "optim_conf.lr: -1.0 is not in 0 to inf"),
         ("optim_conf", {"lr": float("nan")}, "optim_conf.lr: nan is not in"),

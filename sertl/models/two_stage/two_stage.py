@@ -17,12 +17,14 @@ from sertl.models.base import MODELS, SERModel, Spec
 from sertl.models.two_stage.ctc import certain_blanks, ctc_loss, too_short
 from sertl.models.two_stage.self_contrastive import FORMS, SIGNS, self_contrastive
 from sertl.nn.layer_mix import LayerMix
+from sertl.nn.linear_start import Standardise, read_map, with_constant, write_map
 from sertl.nn.losses import CLASS_LOSSES, cross_entropy
-from sertl.nn.pooling import POOLINGS
+from sertl.nn.pooling import POOLINGS, pool_views
 
 logger = logging.getLogger(__name__)
 
 FIELDS = {"emo": "emo", "asr": "text", "gender": "gender", "style": "style"}  # task -> its labels
+COMBINE = ("mix", "concat")
 FUSIONS = ("none", "concat", "shared")
 AUXILIARY_WEIGHT = 0.1
 
@@ -35,8 +37,11 @@ class TwoStage(SERModel):
     labelled utterance has the same say whatever labels others in its batch lack.
 
     Args:
-        spec: See base.Spec. Several hidden states are summed with learned weights.
+        spec: See base.Spec.
         upstream: For input `wav`, else None.
+        combine: Of several hidden states: mix, their learned weighted sum, before pooling; or
+            concat, each one's pooled vector beside the others. Recognition reads the mix, or with
+            concat the highest state.
         tasks: emo and any of asr, gender, style. A task without labels in the training data, or
             with one and the same for all, is left out with a message; its share of the loss goes
             to emotion.
@@ -66,6 +71,7 @@ class TwoStage(SERModel):
         require: Sequence[str] = (),
         weights: dict[str, float] | None = None,
         pooling: str = "mean",
+        combine: str = "mix",
         task_mlp: bool = False,
         hidden: int = 256,
         loss: str = "ce",
@@ -76,6 +82,8 @@ class TwoStage(SERModel):
         scl_weight: float = 0.1,
     ):
         super().__init__(spec, upstream)
+        if combine not in COMBINE:
+            raise unknown_name("combine", combine, COMBINE)
         if fusion not in FUSIONS:
             raise unknown_name("fusion", fusion, FUSIONS)
         if scl not in ("none", *FORMS):
@@ -93,13 +101,14 @@ class TwoStage(SERModel):
         self.weights = loss_weights(self.tasks, weights)
         self.fusion, self.scl, self.scl_sign, self.scl_weight = fusion, scl, scl_sign, scl_weight
 
+        self.hidden_width = hidden
         size, pooled = spec.hidden_size, [task for task in self.tasks if task != "asr"]
-        self.mix = LayerMix(len(spec.layers))
+        self.mix = None if combine == "concat" else LayerMix(len(spec.layers))
         self.pooling = POOLINGS.build(pooling, size)
+        width = self.pooling.output_size * self.start_shape[0]
+        self.standard = Standardise(width)
         layer = TaskMLP if task_mlp else nn.Linear
-        self.features = nn.ModuleDict(
-            {task: layer(self.pooling.output_size, hidden) for task in pooled}
-        )
+        self.features = nn.ModuleDict({task: layer(width, hidden) for task in pooled})
         self.emo_loss = CLASS_LOSSES.build(loss, spec.class_weights, conf=loss_conf)
         inputs = {"emo": hidden * len(pooled) if fusion == "concat" else hidden}
         last, classes = {"emo": self.emo_loss.last_layer}, {"emo": spec.labels, **spec.classes}
@@ -107,17 +116,48 @@ class TwoStage(SERModel):
             {t: last.get(t, nn.Linear)(inputs.get(t, hidden), len(classes[t])) for t in pooled}
         )
         self.ctc = nn.Linear(size, spec.vocab_size) if "asr" in self.tasks else None
+        self.absent = [] if self.ctc is not None else ["ctc"]
         self._named: set[str] = set()  # utterances too short for their transcript, said so already
 
     def encode(self, batch) -> dict[str, torch.Tensor]:
         """Return lens (B,), the features (B, n) of each task and, for asr, logits (B, T, V)."""
         hidden, lens = self.hidden(batch)
-        frames = self.mix(hidden)  # (B, T, D)
-        vector = self.centred(self.pooling(frames, lens), batch)  # (B, D)
+        vector = self.standard(self.centred(self.pooled(hidden, lens), batch))  # (B, D')
         found = {task: layer(vector) for task, layer in self.features.items()}
         if self.ctc is not None:
-            found["asr"] = self.ctc(frames)
+            found["asr"] = self.ctc(hidden[:, -1] if self.mix is None else self.mix(hidden))
         return {"lens": lens, **found}
+
+    def pooled(self, hidden: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """hidden (B, L, T, D), lens (B,) -> (B, D')."""
+        return pool_views(self.pooling, self.mix, hidden, lens).flatten(1)
+
+    def pool(self, batch) -> torch.Tensor:
+        """(B, D') vectors of the mix, or of the layers side by side."""
+        return self.pooled(*self.hidden(batch))
+
+    @property
+    def start_shape(self) -> tuple[int, int]:
+        return len(self.spec.layers) if self.mix is None else 1, self.pooling.output_size
+
+    def startable(self) -> tuple[str, ...]:
+        return tuple(self.features)
+
+    def start_solved(self, task: str, mean, std, weight, bias) -> None:
+        self.standard.set(mean, std)
+        feature, classifier = self.features[task], self.classifiers[task]
+        constant = getattr(classifier, "constant", None)
+        if constant is not None:
+            weight, bias = with_constant(weight, bias, constant)
+        place = 0
+        if task == "emo" and self.fusion == "concat":  # of its own features among all tasks'
+            place = list(self.features).index(task) * self.hidden_width
+        if isinstance(feature, TaskMLP):
+            write_map(feature.down, weight.float(), bias.float(), sign=True)
+            read_map(feature.out, len(bias), sign=True, rows=len(bias))
+        else:
+            write_map(feature, weight.float(), bias.float(), sign=False)
+        read_map(classifier, len(bias), sign=False, first=place)
 
     def emotion(self, found: dict[str, torch.Tensor]) -> torch.Tensor:
         """(B, C) logits to predict with."""

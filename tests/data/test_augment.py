@@ -1,0 +1,113 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Augmentation: what each change does to a sound, seeds, refusals."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from sertl.config import load_yaml
+from sertl.data.augment import (
+    change_sound,
+    change_speed,
+    check_augment,
+    coloured_noise,
+    is_on,
+    reverberated,
+)
+from sertl.errors import SertlError
+
+OFF = load_yaml(Path(__file__).parents[2] / "conf/train.yaml")["data_conf"]["augment"]
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def tone(hertz=440, seconds=1.0):
+    return 0.1 * torch.sin(2 * math.pi * hertz * torch.arange(int(16000 * seconds)) / 16000)
+
+
+def peak(wav):
+    spectrum = torch.fft.rfft(wav).abs()
+    return float(spectrum.argmax()) * 16000 / len(wav)
+
+
+def test_nothing_happens_unless_asked():
+    assert not is_on(OFF)
+    wav = tone()
+    assert torch.equal(change_sound(change_speed(wav, [], rng()), OFF, rng()), wav)
+
+
+@pytest.mark.parametrize("speed", [0.9, 1.1])
+def test_speed_moves_length_and_pitch(speed):
+    fast = change_speed(tone(440), [speed], rng())
+    assert len(fast) == pytest.approx(16000 / speed, abs=2)
+    assert peak(fast) == pytest.approx(440 * speed, rel=0.01)
+
+
+def test_all_speeds_are_drawn():
+    lengths = {len(change_speed(tone(), [0.9, 1.0, 1.1], rng(s))) for s in range(20)}
+    assert len(lengths) == 3
+
+
+def test_noise_has_the_level_asked_for():
+    conf = {**OFF, "noise": 1.0, "snr_db": [10.0, 10.0]}
+    wav = tone()
+    noise = change_sound(wav, conf, rng()) - wav
+    snr = 10 * math.log10(wav.square().mean() / noise.square().mean())
+    assert snr == pytest.approx(10.0, abs=0.01)
+
+
+def test_noise_happens_to_its_share():
+    conf = {**OFF, "noise": 0.3}
+    changed = sum(not torch.equal(change_sound(tone(), conf, rng(s)), tone()) for s in range(200))
+    assert 40 <= changed <= 80
+
+
+def test_colour_of_noise():
+    """White is level; brown falls by a factor of 4 in power an octave."""
+    for exponent in (0.0, 2.0):
+        power = torch.fft.rfft(coloured_noise(1 << 16, exponent, rng())).abs().square()
+        low, high = power[1000:2000].mean(), power[2000:4000].mean()
+        assert float(low / high) == pytest.approx(2**exponent, rel=0.1)
+
+
+def test_level_stays_within_its_limits():
+    conf = {**OFF, "level_db": 6.0}
+    gains = [float(change_sound(tone(), conf, rng(s))[100] / tone()[100]) for s in range(50)]
+    assert 10 ** (-6 / 20) <= min(gains) < 0.8 and 1.25 < max(gains) <= 10 ** (6 / 20)
+
+
+def test_a_room_keeps_onset_and_energy_and_adds_a_tail():
+    wav = torch.zeros(16000)
+    wav[4000:6000] = torch.randn(2000, generator=rng())
+    wet = reverberated(wav, 0.5, rng())
+    assert wet[:4000].abs().max() < 1e-5 and wet[6000:].abs().max() > 1e-3
+    assert float(wet.square().mean()) == pytest.approx(float(wav.square().mean()), rel=1e-3)
+    early, late = wet[6000:7600].square().mean(), wet[12400:14000].square().mean()
+    # 6,400 samples later, 0.4 s of 0.5 s: 48 dB down, by a generous margin
+    assert 10 * math.log10(early / late) > 35
+
+
+def test_the_seed_decides_everything():
+    conf = {**OFF, "noise": 1.0, "reverb": 1.0, "level_db": 6.0}
+    assert torch.equal(change_sound(tone(), conf, rng(3)), change_sound(tone(), conf, rng(3)))
+    assert not torch.equal(change_sound(tone(), conf, rng(3)), change_sound(tone(), conf, rng(4)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise": 1.5}, "augment.noise: 1.5"),
+        ({"noise": True}, "augment.noise: True"),
+        ({"snr_db": [30.0, 5.0]}, "augment.snr_db"),
+        ({"snr_db": [1.0]}, "least and the greatest"),
+        ({"speed": [3.0]}, "factors from 0.5 to 2"),
+        ({"rt60_sec": [0.0, 1.0]}, "augment.rt60_sec"),
+    ],
+)
+def test_refused(change, message):
+    with pytest.raises(SertlError, match=message):
+        check_augment({**OFF, **change})
