@@ -117,6 +117,9 @@ class Trainer:
         self.lambdas = check_lambdas(conf["select_conf"]["lambdas"])
         if share is not None:
             self.lambdas = [share]
+        elif dev is None and len(self.lambdas) > 1:
+            logger.info("no dev set to choose lambda by: the result is kept as it is")
+            self.lambdas = [1.0]
         self.way: Interpolation | None = None
         self.average = WeightAverage(model, self.optim["ema"])
         self.live = LiveNorm(model, self.data, device, self.dtype)

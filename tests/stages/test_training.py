@@ -27,6 +27,7 @@ PARTS = {"train": "ab", "test": "d", "source_train": "pq", "source_test": "s"}
 SMALL = [
     "upstream_conf.peft.adapter.width=4", "upstream_conf.peft.lora.rank=2", "model_conf.hidden=8",
     "optim_conf.epochs=2", "optim_conf.warmup=0.0", "data_conf.crop_sec=0.0", "select=last",
+    "start=random", "model_conf.combine=mix",
 ]  # fmt: skip
 
 
