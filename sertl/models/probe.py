@@ -33,7 +33,7 @@ class Probe(SERModel):
         upstream: For input `wav`, else None.
         pooling: Name of a pooling (nn/pooling.py).
         combine: mix, the learned weighted sum of the layers, before pooling; or concat, each
-            layer's pooled vector beside the others (poolings without parameters).
+            layer's pooled vector beside the others (attention, if any, shared by them).
         hidden: Width of the head's hidden layer; 0 for none.
         activation: Of the hidden layer: none, relu, gelu, tanh.
         dropout: Before the last layer.
@@ -85,8 +85,6 @@ class Probe(SERModel):
         size = self.pooling.output_size
         if combine not in COMBINE:
             raise unknown_name("combine", combine, COMBINE)
-        if combine == "concat" and not hasattr(self.pooling, "statistics"):
-            raise ValueError(f"combine: concat needs a pooling without parameters, not {pooling}")
         self.mix = LayerMix(len(spec.layers)) if combine == "mix" else None
         size = size * (len(spec.layers) if combine == "concat" else 1) + beside
         self.standardise = standardise

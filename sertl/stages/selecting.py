@@ -176,7 +176,11 @@ def best_share(logs: Sequence[list[dict]], weights: np.ndarray, lambdas: Sequenc
 
     def loss(share: float) -> float:
         of_splits = (
-            next(e["loss"] for e in log if e["kind"] == "lambda" and e["share"] == share)
+            next(
+                e.get("loss_emo", e["loss"])
+                for e in log
+                if e["kind"] == "lambda" and e["share"] == share
+            )
             for log in logs
         )
         return sum(w * value for w, value in zip(weights, of_splits, strict=True))

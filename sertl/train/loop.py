@@ -352,14 +352,14 @@ class Trainer:
         logger.info("lambda %g of the way from the start, by dev loss", self.state.share)
 
     def _at(self, result: dict[str, torch.Tensor], share: float) -> float:
-        """Dev loss at a share of the way; what dev says there goes into the log."""
+        """Dev loss of emotion at a share of the way; what dev says there goes into the log."""
         self.way.put(result, share)
         self.live.refresh(self.train_set, self.seed, fit=True)
         self.live.refresh(self.dev_set, self.seed)
         values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
         where = {"epoch": self.state.best_epoch, "update": self.state.best_update}
         self.record.write({"kind": "lambda", **where, "share": share, **values})
-        return values["loss"]
+        return values.get("loss_emo", values["loss"])
 
     def _save(self) -> None:
         """Write everything a resume needs; the random state of every process goes along."""

@@ -10,7 +10,7 @@ from sertl.errors import SertlError, unknown_name
 from sertl.peft.slots import peft_of
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-GROUPS = ("encoder", "parts")  # of lr_scale, beside names of modules
+GROUPS = ("encoder", "parts", "mix", "heads")  # of lr_scale, beside names of modules
 SCHEDULES = ("constant", "linear", "cosine")
 
 
@@ -65,8 +65,7 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in named:
         matching = [module for module in scales if _is_in(name, module)]
-        group = "parts" if peft_of(name) else "encoder" if name.startswith("upstream.") else None
-        scale = scales[max(matching, key=len)] if matching else scales.get(group, 1.0)
+        scale = scales[max(matching, key=len)] if matching else scales.get(group_of(name), 1.0)
         scale *= conf["block_decay"] ** depth.get(id(parameter), 0)
         decay = conf["weight_decay"] if parameter.ndim > 1 else 0.0
         groups.setdefault((scale, decay), []).append(parameter)
@@ -78,6 +77,15 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
         lr=conf["lr"],
         betas=tuple(conf["betas"]),
     )
+
+
+def group_of(name: str) -> str:
+    """The group of a parameter: of the encoder, a PEFT module, the mix of layers, or all else."""
+    if peft_of(name):
+        return "parts"
+    if name.startswith("upstream."):
+        return "encoder"
+    return "mix" if _is_in(name, "mix") else "heads"
 
 
 def block_depths(model: nn.Module) -> dict[int, int]:

@@ -17,10 +17,11 @@ SELECT = {
     "dev_wa": ("wa", None),
     "dev_ccc": ("ccc", None),
     "dev_loss": ("loss", None),
+    "dev_emo_loss": ("loss_emo", None),  # of several tasks, emotion's own
     "dev_wer": ("wer", None),
     "last": (None, None),
 }
-LOWER = ("loss", "wer")  # better the lower they are; the others the higher
+LOWER = ("loss", "loss_emo", "wer")  # better the lower they are; the others the higher
 SAMPLERS = ("shuffle", "balanced")
 STARTS = ("random", "solved")
 COUNTS = {  # whole numbers and their least values
