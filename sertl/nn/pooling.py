@@ -87,7 +87,7 @@ class SelfAttentivePooling(nn.Module):
         """feats (B, T, D), lens (B,) -> (B, D)."""
         mask = frame_mask(lens, feats.shape[1])
         feats = feats.masked_fill(~mask[:, :, None], 0.0)
-        return _weighted_mean(feats.float(), self.weights(feats, mask))
+        return weighted_mean(feats.float(), self.weights(feats, mask))
 
 
 @POOLINGS.register("dot_attention")
@@ -143,14 +143,14 @@ def pool_views(
     return vectors if mix is None else mix(vectors)[:, None]
 
 
-def _weighted_mean(feats: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def weighted_mean(feats: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     with torch.autocast(feats.device.type, enabled=False):  # bf16 has three digits
         return torch.einsum("bt,btd->bd", weights.float(), feats.float())
 
 
 def _weighted_stats(feats: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    mean = _weighted_mean(feats, weights)
+    mean = weighted_mean(feats, weights)
     # Two passes: E[x^2] - E[x]^2 cancels badly in float32 where the mean is large.
-    var = _weighted_mean((feats.float() - mean[:, None]).square(), weights)
+    var = weighted_mean((feats.float() - mean[:, None]).square(), weights)
     # The floor keeps the square root's gradient finite where a dimension does not vary (T = 1).
     return torch.cat([mean, var.clamp_min(1e-5).sqrt()], dim=1)

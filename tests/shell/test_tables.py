@@ -85,8 +85,8 @@ def test_two_stage_settings_of_recognition_are_for_rows_that_have_it(table):
         for phase in conf["phases"]:
             assert phase["optim_conf"]["epochs"] == 2
             has_asr = "asr" in phase["model_conf"]["tasks"]
-            scaled = "ctc" in phase["optim_conf"]["lr_scale"]
-            assert scaled == (has_asr and phase["name"] != "phase2")
+            scale = phase["optim_conf"]["lr_scale"].get("ctc")
+            assert (scale == 10) == (has_asr and phase["name"] != "phase2")
 
 
 def test_the_adaptation_table(tmp_path):

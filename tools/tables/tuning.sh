@@ -48,7 +48,7 @@ tune() { # ROW METHOD SETTINGS…
 for one in $chosen; do
   case $one in
     linear) row "${name}_linear" linear "${options[@]}" ;;
-    frozen) tune frozen two_stage/all_ser optim_conf.updates=0 ;;
+    frozen) tune frozen two_stage/all_ser optim_conf.epochs=0 optim_conf.updates=0 ;;
     all_ser) tune all_ser two_stage/all_ser ;;
     all_ser_asr) tune all_ser_asr two_stage/all_ser_asr "${asr[@]}" ;;
     top_ser) tune top_ser two_stage/all_ser "upstream_conf.from_layer=$first" ;;

@@ -9,29 +9,6 @@ from sertl.models.local_attributes.ema import ema_copy, ema_update
 from sertl.models.local_attributes.online_clusters import sum_over_processes
 
 
-def instance_norm(frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Give each dimension zero mean and unit variance over an utterance's real frames.
-
-    Args:
-        frames: (B, T, D), finite at padding.
-        mask: (B, T) bool, True at real frames.
-
-    Returns:
-        (B, T, D) float32, zero at padding.
-    """
-    weights = mask / mask.sum(dim=1, keepdim=True).clamp_min(1)  # (B, T)
-    frames = frames.float()
-    centred = frames - torch.einsum("bt,btd->bd", weights, frames)[:, None]
-    variance = torch.einsum("bt,btd->bd", weights, centred.square())
-    return (centred * (variance + 1e-5).rsqrt()[:, None]).masked_fill(~mask[:, :, None], 0.0)
-
-
-def frame_norm(frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Give each real frame zero mean and unit variance over its dimensions; as instance_norm."""
-    normed = F.layer_norm(frames.float(), frames.shape[-1:])
-    return normed.masked_fill(~mask[:, :, None], 0.0)
-
-
 class RegressFrames(nn.Module):
     """Smooth L1 between a linear map of the student's frames and the teacher's, normed.
 

@@ -33,3 +33,13 @@ def momentum_at(update: int, total: int, first: float, last: float, rise: int) -
     steps = min(rise, total) - 1
     share = min(1.0, (update - 1) / steps) if steps > 0 else 1.0
     return first + (last - first) * share
+
+
+def momenta_for(total: int) -> tuple[float, float]:
+    """First and last momentum that fit the number of updates: a memory of a 20th, then a 5th.
+
+    With the values that papers give for hundreds of thousands of updates, nine tenths of a teacher
+    would still be its random start after a few hundred.
+    """
+    first, last = (min(0.9999, max(0.5, 1.0 - share / max(1, total))) for share in (20.0, 5.0))
+    return first, last

@@ -21,14 +21,11 @@ from sertl.cluster.kmeans import learn
 from sertl.errors import SertlError, unknown_name
 from sertl.models.base import MODELS, SERModel, Spec, mask_generators
 from sertl.models.local_attributes import target_diagnostics
-from sertl.models.local_attributes.distillation import (
-    DISTILLATIONS,
-    SoftAttributes,
-    frame_norm,
-    instance_norm,
-)
-from sertl.models.local_attributes.ema import ema_copy, ema_update, momentum_at
+from sertl.models.local_attributes.distillation import DISTILLATIONS, SoftAttributes
+from sertl.models.local_attributes.ema import ema_copy, ema_update, momenta_for, momentum_at
 from sertl.models.local_attributes.online_clusters import OnlineClusters
+from sertl.models.local_attributes.target_norms import TARGET_NORMS, CorpusNorm
+from sertl.models.local_attributes.utterance_target import UtteranceTarget
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.pooling import frame_mask
 from sertl.nn.span_mask import span_masks
@@ -38,8 +35,8 @@ from sertl.seed import derive_seed
 logger = logging.getLogger(__name__)
 
 FRAMES = ("all", "masked")
-TARGET_NORMS = {"utterance": instance_norm, "frame": frame_norm}
 CLUSTERS = ("online", "offline")
+CODEBOOKS = ("frames", "noise")
 GRACE = 0.1  # share of all updates in which centroids may still be finding their frames
 
 
@@ -55,16 +52,20 @@ class LocalAttributes(SERModel):
         centroids: K.
         clusters: online follows the teacher's frames as training goes; offline is k-means on the
             input frames before the first update, for good.
-        cluster_decay: See OnlineClusters.
+        cluster_decay, cluster_patience: See OnlineClusters.
+        codebook: Where online centroids start: frames, k-means of the teacher's first frames; or
+            noise.
         target_norm: How the teacher's frames get zero mean and unit variance before clustering and
-            regression: by utterance (each dimension over the utterance's frames, which removes
-            what does not change within it) or by frame (each frame over its dimensions).
+            regression: utterance, frame or corpus (target_norms.py).
         update_on: Frames that move the centroids: all or masked.
         mask_loss: False trains by distillation alone; frames are masked all the same.
         distil: regress, soft (see distillation.py) or none.
         distil_on: Frames of the distillation: all or masked.
         distil_weight: lambda.
-        momentum: Of the teacher, at the first update and after momentum_updates.
+        utterance_weight: Of the loss of the utterance's own target (utterance_target.py); 0 for
+            none.
+        momentum: Of the teacher, at the first update and after momentum_updates; None takes values
+            that fit the number of updates (ema.momenta_for).
         momentum_updates: Updates over which it rises, at most all.
         student_temperature, teacher_temperatures: See SoftAttributes.
     """
@@ -87,10 +88,13 @@ class LocalAttributes(SERModel):
         distil: str = "regress",
         distil_on: str = "all",
         distil_weight: float = 1.0,
-        momentum: tuple[float, float] = (0.999, 0.9999),
+        momentum: tuple[float, float] | None = None,
         momentum_updates: int = 30_000,
         student_temperature: float = 0.1,
         teacher_temperatures: tuple[float, float] = (0.04, 0.07),
+        cluster_patience: int = 50,
+        codebook: str = "frames",
+        utterance_weight: float = 0.0,
     ):
         super().__init__(spec, upstream)
         check_choices(distil, update_on, distil_on, clusters, target_norm)
@@ -102,15 +106,19 @@ class LocalAttributes(SERModel):
         self.num_clusters = centroids
         self.mask_prob, self.span = mask_prob, span
         self.update_on, self.distil_on, self.distil_weight = update_on, distil_on, distil_weight
-        self.momentum, self.momentum_updates = tuple(momentum), momentum_updates
+        self.momentum = None if momentum is None else tuple(momentum)
+        self.momentum_updates = momentum_updates
+        if codebook not in CODEBOOKS:
+            raise unknown_name("codebook", codebook, CODEBOOKS)
+        self.codebook = codebook
         self.mix = LayerMix(len(spec.layers)).requires_grad_(False)
         self.student = WapTransformer(size, **(wap or {}))
         self.teacher = ema_copy(self.student)
         self.mask_vector = nn.Parameter(torch.empty(size).uniform_())
         size = self.student.output_size
-        self.offline, self.target_norm = clusters == "offline", TARGET_NORMS[target_norm]
-        clustered = spec.hidden_size if self.offline else size
-        self.online_clusters = OnlineClusters(clustered, centroids, cluster_decay)
+        self.offline = clusters == "offline"
+        self._targets(size, target_norm, cluster_decay, cluster_patience)
+        self.utterance = UtteranceTarget(size, utterance_weight) if utterance_weight else None
         self.classify = nn.Linear(size, centroids) if mask_loss else None
         kind, self.distil = DISTILLATIONS[distil], None
         if kind is not None:
@@ -123,6 +131,15 @@ class LocalAttributes(SERModel):
         self.register_buffer("updates_done", torch.zeros((), dtype=torch.int64))
         self.register_buffer("updates_total", torch.ones((), dtype=torch.int64))
         self._diagnostics: dict[str, float] = {}
+
+    def _targets(self, size: int, target_norm: str, decay: float, patience: int) -> None:
+        """Norms and centroids of the targets, of frames (…, size) of the teacher."""
+        clustered = self.spec.hidden_size if self.offline else size
+        norm = TARGET_NORMS[target_norm]
+        self.target_norm = norm(size) if norm is CorpusNorm else norm()
+        # Frames that are clustered once, before training, have a norm of their own.
+        self.input_norm = norm(clustered) if norm is CorpusNorm else norm()
+        self.online_clusters = OnlineClusters(clustered, self.num_clusters, decay, patience)
 
     def train(self, mode: bool = True) -> "LocalAttributes":
         """The teacher stays in evaluation mode."""
@@ -159,7 +176,7 @@ class LocalAttributes(SERModel):
         with torch.autocast(frames.device.type, enabled=False):
             raw = self.teacher(frames, lens)
             normed = self.target_norm(raw.masked_fill(~valid[:, :, None], 0.0), valid)[valid]
-            clustered = self.target_norm(frames, valid)[valid] if self.offline else normed
+            clustered = self.input_norm(frames, valid)[valid] if self.offline else normed
             return raw, normed, self.online_clusters(clustered)
 
     def frames(self, batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -172,21 +189,26 @@ class LocalAttributes(SERModel):
         return frames, lens, frame_mask(lens, frames.shape[1]) & (lens >= 2)[:, None]
 
     def initialise(self, batches: Iterable) -> None:
-        """Count updates anew; cluster the input frames, where clusters are offline.
+        """Count updates anew; find where centroids start.
 
-        A sample of them, by k-means.
+        A sample of the frames, by k-means: of the input frames, where clusters are offline, else of
+        the teacher's, as they are before the first update.
 
         Raises:
             SertlError: If there are fewer frames than centroids.
         """
         self.updates_done.zero_()
-        if not self.offline:
+        if not self.offline and self.codebook == "noise":
             return
         seed = derive_seed(int(self.mask_seed), "k-means")
         sample = FrameSample(seed)
+        norm = self.input_norm if self.offline else self.target_norm
         for batch in batches:
-            frames, _, valid = self.frames(batch)
-            sample.add(self.target_norm(frames, valid)[valid])
+            frames, lens, valid = self.frames(batch)
+            found = frames if self.offline else self.teacher(frames, lens)
+            sample.add(norm(found.float().masked_fill(~valid[:, :, None], 0.0), valid)[valid])
+        if isinstance(norm, CorpusNorm):
+            norm.after_step()
         centroids, _ = learn(sample, len(self.online_clusters.counts), seed, restarts=3, passes=20)
         self.online_clusters.set(torch.from_numpy(centroids))
 
@@ -218,6 +240,9 @@ class LocalAttributes(SERModel):
                 student[kept], raw[valid][kept], normed[kept], progress
             )
             loss = loss + self.distil_weight * stats["loss_distil"]
+        if self.utterance is not None:
+            stats["loss_utterance"] = self.utterance(student, raw, valid)
+            loss = loss + self.utterance.weight * stats["loss_utterance"]
         if self.training:
             if not self.offline:
                 kept = of_valid if self.update_on == "masked" else torch.ones_like(of_valid)
@@ -253,12 +278,18 @@ class LocalAttributes(SERModel):
         """
         self.updates_done.fill_(update)
         self.updates_total.fill_(total)
-        momentum = momentum_at(update, total, *self.momentum, self.momentum_updates)
+        if self.momentum is None:
+            momentum = momentum_at(update, total, *momenta_for(total), total)
+        else:
+            momentum = momentum_at(update, total, *self.momentum, self.momentum_updates)
         ema_update(self.teacher, self.student, momentum)
         if self.distil is not None:
             self.distil.after_step(momentum)
         if not self.offline:
             self.online_clusters.update()
+            self.target_norm.after_step()
+        if self.utterance is not None:
+            self.utterance.after_step()
         self._diagnostics = self.window.after_step()
         if self._diagnostics:
             self._diagnostics["ema_decay"] = momentum

@@ -6,12 +6,8 @@ import math
 import pytest
 import torch
 
-from sertl.models.local_attributes.distillation import (
-    RegressFrames,
-    SoftAttributes,
-    frame_norm,
-    instance_norm,
-)
+from sertl.models.local_attributes.distillation import RegressFrames, SoftAttributes
+from sertl.models.local_attributes.target_norms import frame_norm, instance_norm
 
 
 def test_instance_norm_by_hand():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from sertl.models.local_attributes.ema import ema_copy, ema_update, momentum_at
+from sertl.models.local_attributes.ema import ema_copy, ema_update, momenta_for, momentum_at
 
 
 def test_copy_is_equal_apart_and_without_gradient():
@@ -41,3 +41,12 @@ def test_one_update_by_hand():
 )
 def test_momentum_rises_over_201_updates_or_all(update, total, expected):
     assert momentum_at(update, total, 0.9, 1.0, rise=201) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("total", [50, 280, 5000])
+def test_momentum_by_the_number_of_updates_forgets_the_start(total):
+    """Of the teacher's first weights less than a thousandth is left, however short the training."""
+    left = 1.0
+    for update in range(1, total + 1):
+        left *= momentum_at(update, total, *momenta_for(total), total)
+    assert 0 < left < 1e-3 and 0.5 <= momenta_for(total)[0] < momenta_for(total)[1] < 1

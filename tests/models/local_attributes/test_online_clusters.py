@@ -71,9 +71,9 @@ def test_evaluation_never_updates():
     assert clusters.centroids().flatten().tolist() == [0.0, 10.0]
 
 
-def test_state_holds_sums_and_counts_alone():
+def test_state_holds_sums_counts_and_idleness_alone():
     first, second = OnlineClusters(3, 4), OnlineClusters(3, 4)
-    assert sorted(first.state_dict()) == ["counts", "sums"]
+    assert sorted(first.state_dict()) == ["counts", "idle", "sums"]
     first.add(torch.randn(9, 3), torch.arange(9) % 4)
     first.update()
     second.load_state_dict(first.state_dict())
@@ -99,3 +99,25 @@ def test_refusals():
         OnlineClusters(3, 1)
     with pytest.raises(ValueError, match="decay must be in"):
         OnlineClusters(3, 4, decay=1.0)
+
+
+def test_a_dead_centroid_starts_anew_beside_the_fullest():
+    """Two of three get no frame for three updates; the first is split, the farther one too."""
+    clusters = OnlineClusters(1, 3, decay=0.5, patience=3)
+    clusters.set(torch.tensor([[1.0], [50.0], [90.0]]))
+    frames = torch.full((8, 1), 2.0)
+    for update in range(1, 4):
+        clusters.add(frames, clusters(frames))
+        clusters.update()
+        alive = clusters.centroids().flatten() < 10
+        assert alive.tolist() == ([True, False, False] if update < 3 else [True, True, False])
+    first, second, _ = clusters.centroids().flatten().tolist()
+    assert first != second and first == pytest.approx(second, rel=0.1)
+    assert clusters.counts[0] == clusters.counts[1]
+    assert clusters.idle.tolist() == [0.0, 0.0, 3.0]  # half of the codebook at a time, at most
+    clusters = OnlineClusters(1, 3, decay=0.5)  # patience 0
+    clusters.set(torch.tensor([[1.0], [50.0], [90.0]]))
+    for _ in range(10):
+        clusters.add(frames, clusters(frames))
+        clusters.update()
+    assert clusters.centroids().flatten()[1:].tolist() == [50.0, 90.0]

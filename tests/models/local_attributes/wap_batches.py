@@ -10,7 +10,9 @@ from sertl.models.base import Spec
 SIZE = 6
 SPEC = Spec(labels=LABELS, hidden_size=SIZE, layers=[0, 1])
 ADAPTER = {"blocks": 2, "ffn": 8, "dropout": 0.0}
-SMALL = {"wap": ADAPTER, "centroids": 5, "span": 3}
+# Targets that hardly move, so that a batch can be learned by heart; and no k-means of nothing.
+STILL = {"momentum": (0.999, 0.9999), "codebook": "noise"}
+SMALL = {"wap": ADAPTER, "centroids": 5, "span": 3, **STILL}
 
 
 def make(seed=0, **conf):

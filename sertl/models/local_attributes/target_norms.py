@@ -1,0 +1,104 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""How the teacher's frames get zero mean and unit variance before they are clustered and regressed.
+
+Over an utterance, which removes what does not change within it, emotion for the most part; over a
+frame's dimensions; or over the corpus, which removes neither.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sertl.models.local_attributes.online_clusters import sum_over_processes
+
+
+class UtteranceNorm(nn.Module):
+    """Each dimension over the utterance's frames."""
+
+    def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """frames (B, T, D), mask (B, T) True at real frames -> (B, T, D), zero at padding."""
+        return instance_norm(frames, mask)
+
+    def after_step(self) -> None:
+        """Nothing to move."""
+
+
+class FrameNorm(UtteranceNorm):
+    """Each frame over its dimensions."""
+
+    def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """As UtteranceNorm."""
+        return frame_norm(frames, mask)
+
+
+class CorpusNorm(UtteranceNorm):
+    """Each dimension by moving averages of its mean and variance over all frames.
+
+    Args:
+        size: D.
+        decay: Of the averages, per update; the first update sets them.
+    """
+
+    def __init__(self, size: int, decay: float = 0.95):
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("var", torch.ones(size))
+        self.register_buffer("known", torch.zeros(()))
+        # Of the micro-batches since the last update; empty whenever a checkpoint is written.
+        self.register_buffer("new", torch.zeros(3, size), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """As UtteranceNorm; in training mode the frames are counted for the averages."""
+        frames = frames.float()
+        if self.training or not self.known:
+            kept = frames[mask]
+            self.new += torch.stack(
+                [torch.full_like(self.mean, len(kept)), kept.sum(0), kept.square().sum(0)]
+            )
+            if not self.known:  # before the first update: what has been seen so far
+                self._take(self.new, 0.0)
+        normed = (frames - self.mean) * (self.var + 1e-5).rsqrt()
+        return normed.masked_fill(~mask[:, :, None], 0.0)
+
+    def _take(self, sums: torch.Tensor, decay: float) -> None:
+        count, total, squares = sums
+        mean = total / count.clamp_min(1.0)
+        self.mean.lerp_(mean, 1.0 - decay)
+        self.var.lerp_((squares / count.clamp_min(1.0) - mean.square()).clamp_min(0.0), 1.0 - decay)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Move the averages; every process must call it."""
+        sum_over_processes(self.new)
+        if self.new[0, 0] > 0:
+            self._take(self.new, self.decay if self.known else 0.0)
+            self.known.fill_(1.0)
+        self.new.zero_()
+
+
+def instance_norm(frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Give each dimension zero mean and unit variance over an utterance's real frames.
+
+    Args:
+        frames: (B, T, D), finite at padding.
+        mask: (B, T) bool, True at real frames.
+
+    Returns:
+        (B, T, D) float32, zero at padding.
+    """
+    weights = mask / mask.sum(dim=1, keepdim=True).clamp_min(1)  # (B, T)
+    frames = frames.float()
+    centred = frames - torch.einsum("bt,btd->bd", weights, frames)[:, None]
+    variance = torch.einsum("bt,btd->bd", weights, centred.square())
+    return (centred * (variance + 1e-5).rsqrt()[:, None]).masked_fill(~mask[:, :, None], 0.0)
+
+
+def frame_norm(frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Give each real frame zero mean and unit variance over its dimensions; as instance_norm."""
+    normed = F.layer_norm(frames.float(), frames.shape[-1:])
+    return normed.masked_fill(~mask[:, :, None], 0.0)
+
+
+TARGET_NORMS = {"utterance": UtteranceNorm, "frame": FrameNorm, "corpus": CorpusNorm}
