@@ -183,6 +183,10 @@ class SERModel(nn.Module):
         """(B, D') what the heads of startable() read, before `centred` and any standardising."""
         raise NotImplementedError
 
+    def utterance_vectors(self, batch) -> torch.Tensor:
+        """(B, P) what a phase without labels makes of utterances, for stages/frozen_head.py."""
+        raise NotImplementedError
+
     @property
     def start_shape(self) -> tuple[int, int]:
         """V vectors of P dimensions, with which `pool` begins, that a solved head reads."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from sertl.errors import SertlError, unknown_name
 from sertl.models.base import MODELS, SERModel, Spec, mask_generators
 from sertl.nn.layer_mix import LayerMix
-from sertl.nn.pooling import frame_mask
+from sertl.nn.pooling import StatPooling, frame_mask, pool_views
 from sertl.nn.span_mask import span_masks
 
 FRAMES = ("masked", "all")
@@ -111,6 +111,10 @@ class FramePrediction(SERModel):
         right = [(own.argmax(dim=1) == t).sum() for own, t in zip(logits, targets.T, strict=True)]
         accuracy = torch.stack(right).float().mean() / weight.clamp_min(1.0)
         return loss, {"frame_acc": accuracy, "weight": weight}
+
+    def utterance_vectors(self, batch) -> torch.Tensor:
+        """(B, L * 2 D) means and deviations of the encoder's layers, nothing masked."""
+        return pool_views(StatPooling(self.spec.hidden_size), None, *self.hidden(batch)).flatten(1)
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Nothing about utterances."""

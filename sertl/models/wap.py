@@ -14,7 +14,12 @@ from torch import nn
 from sertl.models.base import MODELS, Spec
 from sertl.models.probe import Probe
 from sertl.nn.pooling import POOLINGS, pool_views
-from sertl.nn.wap_transformer import WapTransformer
+from sertl.nn.wap_transformer import (
+    WapTransformer,
+    adapter_input,
+    check_continues,
+    check_reads,
+)
 
 
 @MODELS.register("wap")
@@ -22,11 +27,13 @@ class Wap(Probe):
     """Classify (and rate) an utterance from its pooled adapter frames.
 
     Args:
-        spec: See base.Spec. Several hidden states are summed with learned weights first.
+        spec: See base.Spec. What enters the adapter is the sum of the hidden states, each
+            layer-normalised, with learned weights.
         upstream: For input `wav`, else None.
         wap: Arguments of nn.WapTransformer; as in the phase that the adapter comes from.
         bypass: Pooling without parameters of what enters the adapter, each layer by itself; the
             head reads these vectors beside the adapter's. None: the adapter's alone.
+        reads: Number of the one hidden state that enters the adapter as it is, instead of the sum.
         pooling, hidden, activation, dropout, standardise, tasks, loss, loss_conf, vad_loss: See
             models.probe.
     """
@@ -51,7 +58,9 @@ class Wap(Probe):
         loss_conf: dict | None = None,
         vad_loss: str | None = None,
         bypass: str | None = None,
+        reads: int | None = None,
     ):
+        check_reads(spec, reads)
         blocks = WapTransformer(spec.hidden_size, **(wap or {}))
         around = None if bypass is None else POOLINGS.build(bypass, spec.hidden_size)
         if around is not None and not hasattr(around, "statistics"):
@@ -61,16 +70,20 @@ class Wap(Probe):
         head = (pooling, hidden, activation, dropout, standardise)
         beside = 0 if around is None else len(spec.layers) * around.output_size
         super().__init__(frames, upstream, *head, tasks, loss, loss_conf, vad_loss, beside=beside)
-        self.spec, self.wap, self.around = spec, blocks, around
+        self.spec, self.wap, self.around, self.reads = spec, blocks, around, reads
+        if reads is not None:
+            self.mix = None
 
     def start_from_upstream(self, upstream: nn.Module) -> None:
         """Start the adapter from the encoder's last blocks."""
+        check_continues(self.wap, self.spec, self.reads, upstream.num_layers)
         self.wap.copy_blocks(upstream.blocks())
 
     def pool(self, batch) -> torch.Tensor:
         """(B, D') vectors, not standardised."""
         hidden, lens = self.hidden(batch)
-        vectors = self.pooling(self.wap(self.mix(hidden), lens), lens)
+        frames = adapter_input(hidden, self.mix, self.spec, self.reads)
+        vectors = self.pooling(self.wap(frames, lens), lens)
         if self.around is None:
             return vectors
         return torch.cat([pool_views(self.around, None, hidden, lens).flatten(1), vectors], dim=1)
@@ -78,10 +91,11 @@ class Wap(Probe):
     @property
     def start_shape(self) -> tuple[int, int]:
         if self.around is None:
-            return super().start_shape
+            return 1, self.pooling.output_size
         return len(self.spec.layers), self.around.output_size
 
     def facts(self) -> dict:
         """Weights of the upstream's layers, where there are several, and of the blocks."""
         weights = [round(w, 4) for w in self.wap.mix.weights().tolist()]
-        return {**super().facts(), "wap_weights": weights}
+        mix = super().facts() if self.reads is None else {}
+        return {**mix, "wap_weights": weights}

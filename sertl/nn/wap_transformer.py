@@ -165,6 +165,52 @@ class WapTransformer(nn.Module):
         return self.mix(torch.stack(outputs, dim=1))  # (B, L, T, D') -> (B, T, D')
 
 
+def adapter_input(hidden: torch.Tensor, mix: nn.Module, spec, reads: int | None) -> torch.Tensor:
+    """What enters an adapter: (B, L, T, D) hidden states -> (B, T, D) frames.
+
+    Args:
+        hidden: Of the layers in spec.layers, layer-normalised if spec.normalise.
+        mix: Sums the layers, each layer-normalised.
+        spec: See models.base.Spec.
+        reads: Number of the one hidden state that is taken as it is, instead of the sum.
+    """
+    if reads is not None:
+        return hidden[:, list(spec.layers).index(reads)]
+    return mix(hidden if spec.normalise else F.layer_norm(hidden, hidden.shape[-1:]))
+
+
+def check_reads(spec, reads: int | None) -> None:
+    """Refuse a hidden state that is not there.
+
+    Raises:
+        ValueError: Naming those that are.
+    """
+    if reads is not None and reads not in spec.layers:
+        raise ValueError(f"reads is {reads!r}, expected null or one of {list(spec.layers)}")
+
+
+def check_continues(adapter: WapTransformer, spec, reads: int | None, num_layers: int) -> None:
+    """Refuse to copy an encoder's last blocks where they would not go on from their own input.
+
+    Args:
+        adapter: Of so many blocks.
+        spec: See models.base.Spec.
+        reads: See adapter_input.
+        num_layers: Hidden states of the encoder.
+
+    Raises:
+        ValueError: Saying what to set.
+    """
+    first = num_layers - 1 - len(adapter.blocks)
+    read = spec.layers[0] if reads is None and len(spec.layers) == 1 else reads
+    if read != first or spec.normalise or adapter.position is not None or adapter.narrow:
+        raise ValueError(
+            f"the encoder's last {len(adapter.blocks)} blocks go on from its hidden state {first} "
+            f"as it is, without a position code: set model_conf.reads={first}, "
+            "data_conf.normalise=false, model_conf.wap.position=none, model_conf.wap.width=0"
+        )
+
+
 def _copy(own: nn.Linear, sources: Sequence[nn.Linear]) -> None:
     """Copy linear layers of one input, their outputs side by side, into one; no bias means zero."""
     own.weight.copy_(torch.cat([layer.weight for layer in sources]))

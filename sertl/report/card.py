@@ -118,15 +118,26 @@ def _phase_rows(runs: list[PhaseRun]) -> Rows:
 
 
 def _selected(runs: list[PhaseRun]) -> str:
-    """Epochs that the selection metric chose, over folds and seeds."""
+    """Updates, or epochs, that the selection metric chose, over folds and seeds.
+
+    And, of a phase that starts solved, lambda and what the start alone says of dev.
+    """
     chosen = [p.facts["selected"] for p in runs if p.facts.get("selected")]
-    epochs = sorted({s["epoch"] for s in chosen if s.get("epoch") is not None})
     metrics = ", ".join(sorted({str(s["metric"]) for s in chosen}))
-    if not epochs:
+    key = "update" if all(s.get("update") is not None for s in chosen) else "epoch"
+    steps = sorted({s[key] for s in chosen if s.get(key) is not None})
+    if not steps:
         return metrics or "?"
     values = [s["value"] for s in chosen if isinstance(s.get("value"), (int, float))]
-    found = f", values {min(values):.4f} to {max(values):.4f}" if values else ""
-    return f"epochs {epochs[0]} to {epochs[-1]}, {metrics}{found}"
+    words = f"{key}s {steps[0]} to {steps[-1]}, {metrics}"
+    words += f", values {min(values):.4f} to {max(values):.4f}" if values else ""
+    if not any(p.facts.get("start") for p in runs):
+        return words
+    shares = sorted(s.get("share", 1.0) for s in chosen)
+    words += f"; lambda {shares[0]:g} to {shares[-1]:g} (0: the solved start alone)"
+    first = [e for p in runs for e in p.log if e["kind"] == "dev" and e.get("update") == 0]
+    ua = [e["ua"] for e in first if "ua" in e]
+    return words + (f"; dev UA of the start {min(ua):.4f} to {max(ua):.4f}" if ua else "")
 
 
 def _ids(runs: list[PhaseRun]) -> str:

@@ -17,24 +17,34 @@ _MAX_PANELS = 12  # panels
 
 
 def learning_curves(runs: list[PhaseRun]) -> bytes | None:
-    """Training loss and dev score of one phase by epoch, a line per fold and seed; None if no log.
+    """Training loss and dev score of one phase by update, a line per fold and seed; None if no log.
 
-    The dev panel shows the first of UA, mean CCC and loss that was logged; the selected epoch is
-    marked. Without a dev set there is only the left panel.
+    The dev panel shows the first of UA, mean CCC and loss that was logged; what was selected is
+    marked. A phase without labels has a third panel: a head solved on its frozen output. Logs that
+    do not count updates are drawn by epoch. Without a dev set there is only the left panel.
     """
     logged = [p for p in runs if any(e["kind"] == "train" for e in p.log)]
     if not logged:
         return None
-    dev = [e for p in logged for e in p.log if e["kind"] == "dev"]
+    entries = [e for p in logged for e in p.log]
+    dev = [e for e in entries if e["kind"] == "dev"]
+    step = "update" if all("update" in e for e in dev) else "epoch"
     score = next((s for s in DEV_SCORES if any(s[0] in e for e in dev)), None)
-    fig = figure(11.0 if score else 6.2, 3.3)
-    panels = np.atleast_1d(fig.subplots(1, 2 if score else 1))
-    plain(panels[0], "Training", "epoch", "training loss")
-    _lines(panels[0], logged, lambda p: by_epoch(p.log, "train", "loss"))
+    drawn = [("train", "loss", 1, "Training", "training loss")]
     if score:
-        name, title, scale = score
-        plain(panels[1], "Development set (dot: selected epoch)", "epoch", title)
-        _lines(panels[1], logged, lambda p: scaled(by_epoch(p.log, "dev", name), scale), mark=True)
+        drawn.append(("dev", score[0], score[2], "Development set (dot: selected)", score[1]))
+    if any(e["kind"] == "frozen_head" for e in entries):
+        title = "A head solved on the frozen output"
+        drawn.append(("frozen_head", "ua", 100, title, "dev UA, per cent"))
+    fig = figure((6.2, 11.0, 15.0)[len(drawn) - 1], 3.3)
+    panels = np.atleast_1d(fig.subplots(1, len(drawn)))
+    for axes, (kind, name, scale, title, label) in zip(panels, drawn, strict=True):
+        plain(axes, title, step, label)
+
+        def values(p: PhaseRun, kind: str = kind, name: str = name, scale: float = scale) -> dict:
+            return scaled(by_epoch(p.log, kind, name, step), scale)
+
+        _lines(axes, logged, values, step if kind == "dev" else "")
     handles, names = panels[0].get_legend_handles_labels()
     unique = dict(zip(names[::-1], handles[::-1], strict=True))  # the first of each name
     unique = {name: unique[name] for name in dict.fromkeys(names)}
@@ -152,9 +162,12 @@ def scaled(values: dict[float, float], factor: float) -> dict[float, float]:
 
 
 def _lines(
-    axes: Axes, runs: list[PhaseRun], series: Callable[[PhaseRun], dict], mark: bool = False
+    axes: Axes, runs: list[PhaseRun], series: Callable[[PhaseRun], dict], mark: str = ""
 ) -> None:
-    """One line per run: colour by fold, the first seed strong and the others faint."""
+    """One line per run: colour by fold, the first seed strong and the others faint.
+
+    What was selected is marked, by epoch or update.
+    """
     folds = sorted({p.run.fold for p in runs})
     first_seed = min(p.run.seed for p in runs)
     palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(folds)))
@@ -174,7 +187,7 @@ def _lines(
             markersize=3,
             label=f"fold {p.run.fold}",
         )
-        chosen = (p.facts.get("selected") or {}).get("epoch")
+        chosen = (p.facts.get("selected") or {}).get(mark)
         if mark and chosen in points:
             axes.plot(chosen, points[chosen], "o", color=colour, markersize=5 if strong else 3)
     axes.grid(axis="y", color="#E5E7EB", linewidth=0.8)

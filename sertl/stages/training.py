@@ -19,6 +19,7 @@ from sertl.models.base import MODELS, SERModel
 from sertl.peft.tuning import trained_by_group, trained_line
 from sertl.runs import Run
 from sertl.seed import derive_seed, seed_everything
+from sertl.stages.frozen_head import frozen_head
 from sertl.stages.phase import OpenPhase, open_phase
 from sertl.stages.selecting import Budget, find_budget, joined, splits_of
 from sertl.stages.start import start_model, start_of
@@ -55,6 +56,7 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
         )
     rule, dev = ("last", None) if splits else (select, opened.dev)
     trainer = make(out, seen, dev, rule, budget=budget)
+    trainer.head = frozen_head(opened, trainer.model)
     rank, _ = distributed.rank_and_world()
     if rank == 0:
         save_ids(out, seen, start)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -43,6 +44,15 @@ from sertl.train.trained import BEST
 logger = logging.getLogger(__name__)
 
 LEAST_SCALE = 1e-4  # of fp16's losses; training starts at 65536 and halves it at each overflow
+
+
+class Judge(Protocol):
+    """Says what a model is worth, beside its own loss."""
+
+    def judge(
+        self, model: SERModel, device: torch.device, dtype: torch.dtype | None
+    ) -> dict[str, float]:
+        """Scores by name."""
 
 
 @dataclass
@@ -114,6 +124,7 @@ class Trainer:
         whole = updates_of(self.optim, train, self.per_epoch)
         self.stop, self.total = budget or (whole, whole)
         self.start_kind, self.started = conf["start"], {}
+        self.head: Judge | None = None  # of a phase without labels: stages/frozen_head.py
         self.lambdas = check_lambdas(conf["select_conf"]["lambdas"])
         if share is not None:
             self.lambdas = [share]
@@ -153,9 +164,18 @@ class Trainer:
     def _judge(self) -> dict[str, float]:
         """Look at dev, if there is one, and keep the model if it is the best so far."""
         dev = self._dev() if self.dev_set is not None else {}
+        if self.head is not None:
+            found = self.head.judge(self.model, self.device, self.dtype)
+            self.record.write({"kind": "frozen_head", **self._where(), **found})
         self._choose(dev)
         self.state.judged = self.state.update
         return dev
+
+    def _where(self) -> dict[str, int]:
+        return {
+            "epoch": self.state.epoch if self.state.update else 0,
+            "update": self.state.update,
+        }
 
     def _remember_start(self) -> None:
         """Begin the average at the start, which may have been solved; keep it for lambda."""
@@ -284,8 +304,7 @@ class Trainer:
         self.live.refresh(self.dev_set, self.seed)
         values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
         better = self.metric is not None and self._is_better(values)
-        where = {"epoch": self.state.epoch if self.state.update else 0, "update": self.state.update}
-        self.record.write({"kind": "dev", **where, **values, "best": better})
+        self.record.write({"kind": "dev", **self._where(), **values, "best": better})
         return values
 
     def _is_better(self, values: dict[str, float]) -> bool:
@@ -307,8 +326,11 @@ class Trainer:
             if self.state.update >= self.stop:
                 self._keep(None)
             return
-        if self.state.update == 0 and self.stop and self.start_kind == "random":
-            return  # scored, for the log; a head that nobody has trained is nothing to keep
+        # Before any update: a head that nobody has trained is nothing to keep, and a solved one is
+        # kept by lambda 0, to which all of the way from a later update leads.
+        others = self.start_kind == "random" or 0.0 in self.lambdas
+        if self.state.update == 0 and self.stop and others:
+            return
         self.state.stale += 1
         if self._is_better(dev):
             self.state.best_tie, self.state.stale = dev.get(self.tie or ""), 0

@@ -208,6 +208,8 @@ def test_a_loss_that_nothing_would_call_is_refused():
 @pytest.mark.parametrize(("kind", "phase"), phases())
 def test_overfits_one_batch_and_frozen_stays_frozen(kind, phase):
     model = build(kind, phase).train()
+    if phase["model"] == "local_attributes":  # targets that hardly move can be learned by heart
+        model.momentum = (0.999, 0.9999)
     batch = make_batch(model, kind)
     before = {n: p.clone() for n, p in model.named_parameters()}
     # At a rate of 0.01 a Transformer adapter may leap out of the minimum that it had found,

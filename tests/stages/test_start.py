@@ -41,7 +41,8 @@ def test_copied_blocks_compute_what_the_encoders_do(tmp_path, family, norm, name
         "blocks": 2, "norm": norm, "ffn": sources[0].ffn_in.out_features,
         "heads": sources[0].attention.num_heads, "position": "none",
     }  # fmt: skip
-    spec = Spec(labels=["a", "b"], hidden_size=upstream.hidden_size, layers=[0])
+    first = upstream.num_layers - 3
+    spec = Spec(labels=["a", "b"], hidden_size=upstream.hidden_size, layers=[first])
     model = build_model(name, spec, None, {"wap": adapter}).eval()
     start_from_upstream(model, {"name": "main"}, conf)
     adapters = [model.wap] if name == "wap" else [model.student, model.teacher]
@@ -52,6 +53,14 @@ def test_copied_blocks_compute_what_the_encoders_do(tmp_path, family, norm, name
                 expected = source.module(x, None)
                 expected = expected[0] if isinstance(expected, tuple) else expected
                 torch.testing.assert_close(block(x, mask), expected, rtol=1e-4, atol=1e-5)
+    # On the state that it reads, the first copied block gives the encoder's next one.
+    wav = 0.1 * torch.randn(1, 8000)
+    (state, following), lens = upstream(wav, torch.tensor([8000]), [first, first + 1])
+    real = torch.ones(1, int(lens[0]), dtype=torch.bool)
+    if family == "whisper":  # HuBERT's last frame is a repeated one, which its blocks never saw
+        with torch.no_grad():
+            found = adapters[0].blocks[0](state, real)
+        torch.testing.assert_close(found, following, rtol=1e-4, atol=1e-5)
 
 
 def test_what_does_not_fit_the_encoder_is_refused(tmp_path):
@@ -60,8 +69,14 @@ def test_what_does_not_fit_the_encoder_is_refused(tmp_path):
     size = build_upstream(conf["upstream"]).hidden_size
     spec = Spec(labels=["a", "b"], hidden_size=size, layers=[0])
     narrow = build_model("wap", spec, None, {"wap": {"width": 4, "blocks": 1, "ffn": 8}})
-    with pytest.raises(SertlError, match="phase main, init.from=upstream: .*set width: 0"):
+    wanted = "set model_conf.reads=2, data_conf.normalise=false, model_conf.wap.position=none"
+    with pytest.raises(SertlError, match=f"phase main, init.from=upstream: .*{wanted}"):
         start_from_upstream(narrow, {"name": "main"}, conf)
+    short = Spec(labels=["a", "b"], hidden_size=size, layers=[1, 2])
+    adapter = {"blocks": 1, "ffn": 8, "position": "none"}
+    with pytest.raises(SertlError, match="set width: 0, ffn: "):
+        wap = build_model("wap", short, None, {"wap": adapter, "reads": 2})
+        start_from_upstream(wap, {"name": "main"}, conf)
     with pytest.raises(SertlError, match="nothing to take from the encoder"):
         start_from_upstream(build_model("probe", spec, None, {}), {"name": "main"}, conf)
 

@@ -34,7 +34,7 @@ for word in "$@"; do
   if [[ $target == settings ]]; then settings+=("$word"); else options+=("$word"); fi
 done
 
-tuned=(select=dev_emo_loss optim_conf.updates=150 optim_conf.eval_updates=50 optim_conf.lr=1e-4
+tuned=(select=dev_emo_loss optim_conf.updates=250 optim_conf.eval_updates=50 optim_conf.lr=1e-4
   optim_conf.lr_scale.heads=0.1)
 asr=(model_conf.weights.asr=0.5 optim_conf.lr_scale.ctc=10)
 lora=(upstream_conf.tune=none "upstream_conf.peft.lora={rank: 8, alpha: 8, targets: [q, k, v, out, ffn]}"

@@ -27,9 +27,14 @@ from sertl.models.local_attributes.online_clusters import OnlineClusters
 from sertl.models.local_attributes.target_norms import TARGET_NORMS, CorpusNorm
 from sertl.models.local_attributes.utterance_target import UtteranceTarget
 from sertl.nn.layer_mix import LayerMix
-from sertl.nn.pooling import frame_mask
+from sertl.nn.pooling import StatPooling, frame_mask
 from sertl.nn.span_mask import span_masks
-from sertl.nn.wap_transformer import WapTransformer
+from sertl.nn.wap_transformer import (
+    WapTransformer,
+    adapter_input,
+    check_continues,
+    check_reads,
+)
 from sertl.seed import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -45,9 +50,11 @@ class LocalAttributes(SERModel):
     """Loss: cross-entropy of the masked frames' clusters + distil_weight * distillation.
 
     Args:
-        spec: See base.Spec. Of several hidden states the plain mean is taken.
+        spec: See base.Spec. What enters the adapter is the mean of the hidden states, each
+            layer-normalised.
         upstream: For input `wav`, else None.
         wap: Arguments of nn.WapTransformer.
+        reads: Number of the one hidden state that enters it as it is, instead of the mean.
         mask_prob, span: See nn.span_mask; span in frames.
         centroids: K.
         clusters: online follows the teacher's frames as training goes; offline is k-means on the
@@ -95,9 +102,10 @@ class LocalAttributes(SERModel):
         cluster_patience: int = 50,
         codebook: str = "frames",
         utterance_weight: float = 0.0,
+        reads: int | None = None,
     ):
         super().__init__(spec, upstream)
-        check_choices(distil, update_on, distil_on, clusters, target_norm)
+        check_choices(distil, update_on, distil_on, clusters, target_norm, codebook)
         if distil == "none" and not mask_loss:
             raise ValueError("distil: none and mask_loss: false leave nothing to learn")
         if not (0.0 < mask_prob <= 1.0 and span >= 1):
@@ -108,9 +116,9 @@ class LocalAttributes(SERModel):
         self.update_on, self.distil_on, self.distil_weight = update_on, distil_on, distil_weight
         self.momentum = None if momentum is None else tuple(momentum)
         self.momentum_updates = momentum_updates
-        if codebook not in CODEBOOKS:
-            raise unknown_name("codebook", codebook, CODEBOOKS)
         self.codebook = codebook
+        check_reads(spec, reads)
+        self.reads = reads
         self.mix = LayerMix(len(spec.layers)).requires_grad_(False)
         self.student = WapTransformer(size, **(wap or {}))
         self.teacher = ema_copy(self.student)
@@ -149,6 +157,7 @@ class LocalAttributes(SERModel):
 
     def start_from_upstream(self, upstream: nn.Module) -> None:
         """Start student and teacher from the encoder's last blocks."""
+        check_continues(self.student, self.spec, self.reads, upstream.num_layers)
         self.student.copy_blocks(upstream.blocks())
         self.teacher.load_state_dict(self.student.state_dict())
 
@@ -183,7 +192,7 @@ class LocalAttributes(SERModel):
         """Input frames (B, T, D) in float32, lens (B,), and which frames count (B, T)."""
         hidden, lens = self.hidden(batch)
         with torch.autocast(hidden.device.type, enabled=False):  # targets are made in float32
-            frames = self.mix(hidden.float())
+            frames = adapter_input(hidden.float(), self.mix, self.spec, self.reads)
         frames = frames.masked_fill(~frame_mask(lens, frames.shape[1])[:, :, None], 0.0)
         # An utterance of one frame has no variance to normalise by.
         return frames, lens, frame_mask(lens, frames.shape[1]) & (lens >= 2)[:, None]
@@ -261,6 +270,12 @@ class LocalAttributes(SERModel):
         found[valid] = labels
         return found, raw
 
+    def utterance_vectors(self, batch) -> torch.Tensor:
+        """(B, 2 D') mean and deviation of the teacher's frames."""
+        frames, lens, _ = self.frames(batch)
+        pooling = StatPooling(self.student.output_size)
+        return pooling(self.teacher(frames, lens), lens)
+
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Nothing about utterances."""
         return {}
@@ -324,7 +339,7 @@ class LocalAttributes(SERModel):
 
 
 def check_choices(
-    distil: str, update_on: str, distil_on: str, clusters: str, target_norm: str
+    distil: str, update_on: str, distil_on: str, clusters: str, target_norm: str, codebook: str
 ) -> None:
     """Refuse unknown words.
 
@@ -337,6 +352,7 @@ def check_choices(
         ("distil_on", distil_on, FRAMES),
         ("clusters", clusters, CLUSTERS),
         ("target_norm", target_norm, TARGET_NORMS),
+        ("codebook", codebook, CODEBOOKS),
     ):
         if value not in known:
             raise unknown_name(key, value, known)

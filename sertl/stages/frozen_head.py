@@ -1,0 +1,97 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""What a phase without labels is worth while it trains: a head solved on its frozen output.
+
+Each time the phase looks at dev, a regression is solved on the vectors of the fold's labelled
+training set and scored on its dev set. No gradient comes of it, and it chooses nothing; the report
+draws the curve.
+"""
+
+from pathlib import Path
+
+import torch
+
+from sertl.data.batching import ordered_batches
+from sertl.data.datadir import DataDir
+from sertl.data.dataset import UttDataset
+from sertl.data.folds import FoldDir
+from sertl.models.base import SERModel
+from sertl.score import metrics
+from sertl.solve.linear_problem import LinearProblem
+from sertl.solve.selection import balanced_loss
+from sertl.stages.phase import OpenPhase
+
+STRENGTH = 0.01  # C; findings on small corpora: flat from 0.001 to 0.1
+
+
+class FrozenHead:
+    """Judges a model's `utterance_vectors`.
+
+    Args:
+        opened: The phase.
+        train: The fold's training set, with labels.
+        dev: Its dev set.
+    """
+
+    def __init__(self, opened: OpenPhase, train: DataDir, dev: DataDir):
+        self.data_conf = opened.phase["data_conf"]
+        self.labels = train.labels
+        self.sets = [self._dataset(opened, part) for part in (train, dev)]
+
+    def _dataset(self, opened: OpenPhase, data: DataDir) -> UttDataset:
+        conf, inputs = self.data_conf, opened.inputs
+        return UttDataset(
+            data,
+            {"emo": self.labels},
+            feats=inputs.store,
+            normalise=conf["normalise"] and not inputs.live,
+            cache_gib=conf["cache_gib"],
+            hidden_size=opened.spec.hidden_size,
+            statistics=inputs.statistics,
+            resumed=bool(inputs.lower),
+        )
+
+    @torch.no_grad()
+    def judge(
+        self, model: SERModel, device: torch.device, dtype: torch.dtype | None
+    ) -> dict[str, float]:
+        """UA and balanced cross-entropy on dev."""
+        model.eval()
+        (vectors, classes), (held, wanted) = (
+            self._vectors(model, data, device, dtype) for data in self.sets
+        )
+        problem = LinearProblem(vectors, device)
+        ((found,),) = problem.logistic(classes.to(device), len(self.labels), [STRENGTH])
+        weight, bias = problem.on_vectors(found)
+        standard = (held.to(device, torch.float64) - problem.mean) / problem.std
+        logs = (standard @ weight.T + bias).log_softmax(dim=1).cpu()
+        confusion = metrics.confusion_matrix(
+            wanted.numpy(), logs.argmax(dim=1).numpy(), len(self.labels)
+        )
+        return {"ua": float(metrics.ua(confusion)), "loss": balanced_loss(logs, wanted)}
+
+    def _vectors(
+        self, model: SERModel, data: UttDataset, device: torch.device, dtype: torch.dtype | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, P) vectors and (N,) classes of the utterances that have one."""
+        vectors, classes = [], []
+        known = [i for i, c in enumerate(data.emo) if c >= 0]
+        size, sec = self.data_conf["batch_size"], self.data_conf["batch_sec"]
+        for indices in ordered_batches(known, data.durs_sec, size, sec):
+            batch = data.batch(indices).to(device)
+            with torch.autocast(device.type, dtype, enabled=dtype is not None):
+                vectors.append(model.utterance_vectors(batch).float().cpu())
+            classes.append(batch.emo.cpu())
+        return torch.cat(vectors), torch.cat(classes)
+
+
+def frozen_head(opened: OpenPhase, model: SERModel) -> FrozenHead | None:
+    """A judge for a phase that reads no emotions; None where it does, or there is no dev set."""
+    if "emo" in model.needs or type(model).utterance_vectors is SERModel.utterance_vectors:
+        return None
+    fold = FoldDir(Path(opened.conf["data"]), opened.run.fold)
+    if not fold.has("dev"):
+        return None
+    train, dev = fold.part("train"), fold.part("dev")
+    if not all(any(u.emo for u in part.utts.values()) for part in (train, dev)):
+        return None
+    return FrozenHead(opened, train, dev)
