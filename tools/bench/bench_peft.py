@@ -1,8 +1,9 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Seconds per update, peak memory and checkpoint size of PEFT modules inside a frozen encoder.
 
-LoRA (rank 8; queries, keys, values), adapters (64) and all of `--method peft`, against full
-fine-tuning, against a frozen encoder with a head, and against the peft library's LoRA on the same
+LoRA (rank 8; queries, keys, values; also with what is below the blocks run once), adapters (64)
+and all of `--method peft`, against full fine-tuning, against a frozen encoder with a head, and
+against the peft library's LoRA on the same
 encoder: HuBERT-base of Hugging Face with random weights. Each row in a fresh process, in turn,
 several rounds; ratios are of the medians. Memory is the GPU's, where there is one, else that of the
 process, whose Python and libraries take some 0.6 GiB. The first update of a process, which
@@ -17,7 +18,7 @@ from machine import print_machine, print_table, summary
 from update_rows import describe, measure_rows, options, parse
 
 FIRST = "full"  # the row that ratios refer to
-ROWS = [FIRST, "frozen", "lora", "lora, peft", "adapter", "all together"]
+ROWS = [FIRST, "frozen", "lora", "lora, cached", "lora, peft", "adapter", "all together"]
 
 
 def main() -> None:

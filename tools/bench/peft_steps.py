@@ -23,6 +23,9 @@ MODULES = {
     "full": {},
     "frozen": {},
     "lora": {"lora": LORA},
+    "lora, cached": {
+        "lora": LORA
+    },  # convolutions and positions run once, upstream_conf.from_layer=0
     "adapter": {"adapter": ADAPTER},
     "all together": {"adapter": ADAPTER, "lora": LORA, "gate": {}},
 }
@@ -53,12 +56,19 @@ class Sertl(nn.Module):
         super().__init__()
         self.encoder = HFUpstream(encoder, True, "float32", 0.0)
         conf = {"tune": "all" if row == "full" else "none", "peft": MODULES[row]}
-        tune(self.encoder, {**conf, "grad_checkpoint": recompute}, [self.encoder.num_layers - 1])
+        conf |= {"grad_checkpoint": recompute, "from_layer": 0 if "cached" in row else None}
+        self.top, self.cached, self.states = self.encoder.num_layers - 1, "cached" in row, None
+        tune(self.encoder, conf, [self.top])
 
     def forward(self, wavs: torch.Tensor) -> torch.Tensor:
         lens = torch.full((len(wavs),), wavs.shape[1], device=wavs.device)
-        (last,), _ = self.encoder(wavs, lens, [self.encoder.num_layers - 1])
-        return last
+        if not self.cached:
+            return self.encoder(wavs, lens, [self.top])[0][0]
+        if self.states is None:
+            with torch.no_grad():
+                (first,), frames = self.encoder(wavs, lens, [0])
+            self.states = first, frames
+        return self.encoder.resume(*self.states, lens.tolist(), 0, [self.top])[0][0]
 
 
 class Peft(nn.Module):
