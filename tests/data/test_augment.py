@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 
 from sertl.config import load_yaml
@@ -16,6 +17,8 @@ from sertl.data.augment import (
     is_on,
     reverberated,
 )
+from sertl.data.datadir import DataDir, Utterance
+from sertl.data.dataset import UttDataset
 from sertl.errors import SertlError
 
 OFF = load_yaml(Path(__file__).parents[2] / "conf/train.yaml")["data_conf"]["augment"]
@@ -111,3 +114,22 @@ def test_the_seed_decides_everything():
 def test_refused(change, message):
     with pytest.raises(SertlError, match=message):
         check_augment({**OFF, **change})
+
+
+def test_training_clips_change_with_the_epoch_and_dev_clips_never(tmp_path):
+    """Through the data set: drawn per utterance and epoch, the same in any batch."""
+    utts = {}
+    for name in ("a-1", "b-2"):
+        soundfile.write(tmp_path / f"{name}.wav", 0.1 * torch.randn(8000).numpy(), 16000)
+        utts[name] = Utterance(name, name[0], str(tmp_path / f"{name}.wav"), 0.5, emo="x")
+    data = DataDir(tmp_path, utts, ["x"], None)
+    conf = {**OFF, "noise": 1.0, "speed": [0.9, 1.1]}
+    train = UttDataset(data, {"emo": ["x"]}, augment=conf, seed=3)
+    plain = UttDataset(data, {"emo": ["x"]})
+    first, again = train.batch([0, 1], epoch=1), train.batch([1], epoch=1)
+    length = int(again.wav_lens[0])
+    assert torch.equal(first.wav[1, :length], again.wav[0])
+    assert not torch.equal(train.batch([1], epoch=2).wav[0, :4000], again.wav[0, :4000])
+    assert {*first.wav_lens.tolist()} <= {8889, 7273}
+    for whole in (train.batch([0, 1]), plain.batch([0, 1], epoch=1)):
+        assert torch.equal(whole.wav, plain.batch([0, 1]).wav)
