@@ -9,7 +9,7 @@ Pan et al., "GMP-TL", SLT 2024, arXiv 2405.02151.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,18 +23,25 @@ from sertl.cluster.labelling import dump_labels
 from sertl.cluster.learning import learn_codebook, split_by_gender
 from sertl.data.datadir import Utterance, read_table
 from sertl.data.frame_labels import LabelSet
-from sertl.errors import SertlError, check_count
+from sertl.errors import SertlError, check_count, unknown_name
 from sertl.seed import derive_seed
 
 logger = logging.getLogger(__name__)
 
+SOURCES = ("teacher", "released")
+
 
 def choose_sets(
-    layers: Iterable[int], clusters: Iterable[int], frames: int, min_frames: int
+    layers: Iterable[int],
+    clusters: Iterable[int],
+    frames: int,
+    min_frames: int,
+    sources: Iterable[str] = ("teacher",),
 ) -> list[LabelSet]:
     """Every layer with every K that has enough frames; the others are named in the log.
 
     Args:
+        sources: Whose layers.
         layers: Hidden states.
         clusters: Numbers of clusters K.
         frames: Training frames.
@@ -61,7 +68,7 @@ def choose_sets(
             f"are {frames} training frames; set pseudo_labels.clusters to smaller ones, or lower "
             "pseudo_labels.min_frames"
         )
-    return [LabelSet(layer, number) for layer in layers for number in kept]
+    return [LabelSet(n, number, whose) for whose in sources for n in layers for number in kept]
 
 
 def check_settings(conf: dict, learned_on: dict[str, Utterance]) -> None:
@@ -81,6 +88,12 @@ def check_settings(conf: dict, learned_on: dict[str, Utterance]) -> None:
         check_count("pseudo_labels.clusters", number)
     for key in ("min_frames", "batch_frames", "restarts", "passes"):
         check_count(f"pseudo_labels.{key}", conf[key])
+    sources = conf["sources"]
+    if not sources or len({*sources}) < len(sources):
+        raise SertlError(f"pseudo_labels.sources: {sources!r} names none, or one twice")
+    for source in sources:
+        if source not in SOURCES:
+            raise unknown_name("pseudo_labels.sources:", source, SOURCES)
     if conf["per_gender"]:
         for number in clusters:
             split_by_gender(learned_on, number, {u.utt: u.gender for u in learned_on.values()})
@@ -89,7 +102,7 @@ def check_settings(conf: dict, learned_on: dict[str, Utterance]) -> None:
 def make_labels(
     conf: dict,
     sets: Iterable[LabelSet],
-    feats: Path,
+    feats: Mapping[str, Path],
     learned_on: dict[str, Utterance],
     labelled: dict[str, Utterance],
     out: Path,
@@ -101,7 +114,7 @@ def make_labels(
     Args:
         conf: A complete `pseudo_labels` (conf/pseudo_labels.yaml).
         sets: From choose_sets.
-        feats: Dump with layer<l>/feats.scp and utt2num_frames.
+        feats: Of each source a dump with layer<l>/feats.scp and utt2num_frames.
         learned_on: Utterances to cluster.
         labelled: Utterances to label, those among them.
         out: Folder, which the caller has fingerprinted: what is in it is of the same inputs.
@@ -111,15 +124,16 @@ def make_labels(
     Returns:
         The codebooks, by layer and then K.
     """
-    num_frames = count_frames(feats)
+    num_frames = {source: count_frames(folder) for source, folder in feats.items()}
     genders = {utt: u.gender for utt, u in labelled.items()} if conf["per_gender"] else None
     codebooks = {}
     for label_set in sets:
-        folder, scp = out / label_set.name, feats / f"layer{label_set.layer}" / "feats.scp"
+        folder, frames_of = out / label_set.name, num_frames[label_set.source]
+        scp = feats[label_set.source] / f"layer{label_set.layer}" / "feats.scp"
         inputs = {**asdict(label_set), "clustered": fingerprint.ids_hash(learned_on)}
         if fingerprint.begin(folder, inputs) is not fingerprint.Progress.DONE:
             codebook = learn_codebook(
-                Frames(scp, list(learned_on), num_frames),
+                Frames(scp, list(learned_on), frames_of),
                 label_set.clusters,
                 derive_seed(seed, label_set.name),
                 genders,
@@ -130,7 +144,7 @@ def make_labels(
             )
             codebook.info["layer"] = label_set.layer
             save_codebook(folder, codebook)
-            frames = Frames(scp, list(labelled), num_frames)
+            frames = Frames(scp, list(labelled), frames_of)
             dump_labels(codebook, frames, folder / "labels", genders, device)
             fingerprint.finish(folder)
         codebooks[label_set] = load_codebook(folder)

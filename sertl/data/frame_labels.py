@@ -15,15 +15,21 @@ from sertl.fingerprint import ids_hash, require_done
 
 @dataclass(frozen=True)
 class LabelSet:
-    """One clustering: a layer and a number of clusters K."""
+    """One clustering: a layer, a number of clusters K, and whose layer it is.
+
+    Attributes:
+        source: teacher, or released: the encoder as it was before any training.
+    """
 
     layer: int
     clusters: int
+    source: str = "teacher"
 
     @property
     def name(self) -> str:
         """Folder of its codebook and labels."""
-        return f"layer{self.layer}_k{self.clusters}"
+        whose = "" if self.source == "teacher" else f"{self.source}_"
+        return f"{whose}layer{self.layer}_k{self.clusters}"
 
 
 class FrameLabels:

@@ -24,7 +24,7 @@ class LabelQuality:
 
     Attributes:
         run: The experiment, scored.
-        layer: Of the teacher.
+        layer: Of the teacher, or of the released encoder.
         clusters: As asked for.
         alone: Whether the experiment has no other label set; then its UA is that of this one.
         perplexity: Of the labels of the training frames.
@@ -40,6 +40,7 @@ class LabelQuality:
     perplexity: float
     nmi: dict[tuple[str, str], float]
     purity: dict[tuple[str, str], tuple[float, float]]
+    source: str = "teacher"
 
 
 def load_qualities(exp: str | Path, set_name: str = "test") -> list[LabelQuality]:
@@ -79,7 +80,8 @@ def _averaged(run: Scored, label_set: LabelSet, alone: bool, found: list[dict]) 
                 nmi[part, name] = _mean(own, "nmi")
                 purity[part, name] = (_mean(own, "purity"), _mean(own, "chance"))
     perplexity = float(np.mean([q["train"]["perplexity"] for q in found]))
-    return LabelQuality(run, label_set.layer, label_set.clusters, alone, perplexity, nmi, purity)
+    place = (label_set.layer, label_set.clusters)
+    return LabelQuality(run, *place, alone, perplexity, nmi, purity, label_set.source)
 
 
 def _mean(entries: list[dict], key: str) -> float:
@@ -101,7 +103,7 @@ def quality_table(qualities: Sequence[LabelQuality], reference: Scored | None = 
     for other in others:
         if found := difference(first, other):
             raise SertlError(f"{first.exp} and {other.exp} are not comparable: {found}")
-    rows = sorted(qualities, key=lambda q: (q.layer, q.clusters, q.run.name))
+    rows = sorted(qualities, key=lambda q: (q.layer, q.source, q.clusters, q.run.name))
     keys = _keys(rows)
     header = ["layer", "clusters", "experiment", "perplexity"]
     header += [f"NMI {name}, {part}" for part, name in keys]
@@ -114,7 +116,8 @@ def quality_table(qualities: Sequence[LabelQuality], reference: Scored | None = 
         unlabelled[2], unlabelled[-2:] = reference.name, _ua(reference)
         words.append(unlabelled)
     for q in rows:
-        row = [str(q.layer), str(q.clusters), q.run.name, decimal(q.perplexity, 1)]
+        layer = str(q.layer) if q.source == "teacher" else f"{q.layer}, {q.source}"
+        row = [layer, str(q.clusters), q.run.name, decimal(q.perplexity, 1)]
         row += [decimal(q.nmi.get(key), 3) for key in keys]
         for key in emotion:
             value = q.purity.get(key)

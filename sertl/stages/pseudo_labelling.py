@@ -1,15 +1,16 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Stage 5 of one run: the teacher's hidden states, clusters of them, frame labels.
 
-    teacher_feats/   hidden states of train and dev (transductive: of test too), 16 bits a value
+    teacher_feats/   hidden states of train and dev (transductive: of test too), 16 bits a value;
+    released_feats/  the same of the encoder before any training, where its labels are asked for too
     pseudo_labels/   codebooks and labels, see cluster/label_sets.py
 
-Nothing reads teacher_feats after this stage; it may be deleted to save space.
+Nothing reads these states after this stage; they may be deleted to save space.
 """
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from sertl.seed import derive_seed
 from sertl.stages.cluster_diagnostics import examples, timelines
 from sertl.stages.dump import dump_feats
 from sertl.stages.phase import choose_layers
+from sertl.stages.training_data import training_data
 from sertl.train import distributed
 from sertl.train.trained import BEST, load_model
 from sertl.upstream.build import build_upstream, describe
@@ -69,24 +71,31 @@ def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool) -> None:
     """
     begun = time.monotonic()
     fold, wanted = FoldDir(Path(conf["data"]), run.fold), read_settings(conf)
-    speech = read_speech(fold, conf["transductive"])
+    speech = read_speech(fold, conf["transductive"], wanted["also"])
     check_settings(wanted, speech.learned_on)
     made_from, out = inputs_of(conf, run, fold, wanted, speech), run.phase(PSEUDO_LABELS)
     if not redo and fingerprint.progress(out, made_from) is fingerprint.Progress.DONE:
         logger.info("%s: labels are there already", out)
         return
-    device, feats = distributed.init(use_gpu), run.phase("teacher_feats")
-    dump_feats(
-        DataDir(fold.path, speech.labelled, [], None),
-        {**conf["upstream"], "layers": sorted(wanted["layers"])},
-        feats,
-        ngpu=int(use_gpu),
-        redo=redo,
-        tuned=(encoder(conf, run), made_from["teacher"]),
-    )
-    num_frames = count_frames(feats)
+    device, feats = distributed.init(use_gpu), {}
+    for source in wanted["sources"]:
+        feats[source] = run.phase(f"{source}_feats")
+        of_teacher = source == "teacher"
+        dump_feats(
+            DataDir(fold.path, speech.labelled, [], None),
+            {**conf["upstream"], "layers": sorted(wanted["layers"])},
+            feats[source],
+            ngpu=int(use_gpu),
+            redo=redo,
+            tuned=(
+                encoder(conf, run, source),
+                made_from["teacher"] if of_teacher else UPSTREAM,
+            ),
+        )
+    num_frames = count_frames(next(iter(feats.values())))
     total = sum(num_frames[utt] for utt in speech.learned_on)
-    sets = choose_sets(wanted["layers"], wanted["clusters"], total, wanted["min_frames"])
+    limits = (wanted["clusters"], total, wanted["min_frames"])
+    sets = choose_sets(wanted["layers"], *limits, wanted["sources"])
     fingerprint.begin(out, made_from, redo)
     seed = derive_seed(run.seed, PSEUDO_LABELS, run.fold)
     codebooks = make_labels(
@@ -102,7 +111,8 @@ def read_settings(conf: dict) -> dict:
     """The method's pseudo_labels, with layers as a list.
 
     Raises:
-        SertlError: None; layers that do not exist; clusters per gender of held-out speech.
+        SertlError: None; layers that do not exist; clusters per gender of held-out speech, or of
+            speech whose genders are not read; two sources without a teacher.
     """
     if "pseudo_labels" not in conf:
         raise SertlError(f"method {conf['method']} has no pseudo_labels; stage 5 is not for it")
@@ -115,11 +125,27 @@ def read_settings(conf: dict) -> dict:
             "pseudo_labels.per_gender: transductive=true brings in audio without labels, and the "
             "gender of a held-out speaker is one; drop one of the two"
         )
+    if wanted["per_gender"] and wanted["also"]:
+        raise SertlError(
+            "pseudo_labels.per_gender needs genders, which are not read of the speech in "
+            "pseudo_labels.also; drop one of the two"
+        )
+    if "released" in wanted["sources"] and "teacher" not in conf:
+        raise SertlError(
+            "pseudo_labels.sources: without a teacher, its place is taken by the released encoder: "
+            "leave [teacher]"
+        )
     return wanted
 
 
-def read_speech(fold: FoldDir, transductive: bool) -> Speech:
-    """What is clustered and labelled in a fold."""
+def read_speech(fold: FoldDir, transductive: bool, also: Sequence[str] = ()) -> Speech:
+    """What is clustered and labelled in a fold.
+
+    Args:
+        fold: Its data.
+        transductive: Whether held-out audio is clustered too.
+        also: Other data directories to label, without what the fold holds out.
+    """
     parts = {
         name: fold.part(name) for name in ("train", "dev") if name == "train" or fold.has(name)
     }
@@ -127,6 +153,8 @@ def read_speech(fold: FoldDir, transductive: bool) -> Speech:
     if transductive:
         learned_on |= {utt: u for part in fold.held_out() for utt, u in part.utts.items()}
     labelled = {**learned_on, **{u: utt for d in parts.values() for u, utt in d.utts.items()}}
+    for source in also:
+        labelled |= training_data([source], fold, False, transductive).utts
     return Speech(parts, learned_on, labelled)
 
 
@@ -158,9 +186,9 @@ def teacher_hash(conf: dict, run: Run) -> str:
     return fingerprint.file_hash(folder / BEST)
 
 
-def encoder(conf: dict, run: Run) -> Upstream:
+def encoder(conf: dict, run: Run, source: str = "teacher") -> Upstream:
     """The teacher's encoder with its trained weights, or the upstream itself, frozen."""
-    if "teacher" not in conf or conf["input"] != "wav":
+    if source == "released" or "teacher" not in conf or conf["input"] != "wav":
         return build_upstream(conf["upstream"])
     return load_model(run.phase(conf["teacher"]["name"])).model.upstream
 
@@ -233,10 +261,12 @@ def quality_lines(qualities: Mapping[str, dict[str, dict]], sets: list[LabelSet]
         if not told:
             continue
         lines = {}
-        for clusters in sorted({s.clusters for s in sets}):
-            own = sorted((s for s in sets if s.clusters == clusters), key=lambda s: s.layer)
+        for source, clusters in sorted({(s.source, s.clusters) for s in sets}):
+            same = (s for s in sets if (s.source, s.clusters) == (source, clusters))
+            own = sorted(same, key=lambda s: s.layer)
             values = [[s.layer, qualities[s.name][told[0]][name]["nmi"]] for s in own]
-            lines[f"K = {clusters}"] = values
+            whose = "" if source == "teacher" else f", {source} encoder"
+            lines[f"K = {clusters}{whose}"] = values
         panels.append({"title": f"With {name}, {told[0]}", "lines": lines})
     return {
         "kind": "lines",

@@ -56,7 +56,7 @@ def label(conf, feats, learned_on, labelled, out, seed):
     """Choose the sets and make them."""
     total = sum(count_frames(feats)[utt] for utt in learned_on)
     sets = choose_sets(conf["layers"], conf["clusters"], total, conf["min_frames"])
-    return make_labels(conf, sets, feats, learned_on, labelled, out, seed)
+    return make_labels(conf, sets, {"teacher": feats}, learned_on, labelled, out, seed)
 
 
 def test_a_scale_needs_enough_frames(caplog):

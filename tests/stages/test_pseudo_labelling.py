@@ -14,7 +14,8 @@ import torch
 from sertl.atomic import write_json
 from sertl.data.ark import read_array, read_scp
 from sertl.data.audio import read_audio
-from sertl.data.datadir import Utterance, read_table, write_data_dir
+from sertl.data.datadir import Utterance, read_data_dir, read_table, write_data_dir
+from sertl.data.frame_labels import FrameLabels, LabelSet
 from sertl.errors import SertlError
 from sertl.fingerprint import ids_hash
 from sertl.models.base import MODELS
@@ -280,8 +281,64 @@ def test_settings_that_fail_leave_nothing_behind(trained, corpus, tmp_path):
         label_fold(setup(corpus, "pseudo_labels.clusters=[4096]"), run, False, False)
     label_fold(setup(corpus, "pseudo_labels.clusters=[2]"), run, False, False)
     assert run_json(run, "pseudo_labels")["label_sets"] == [
-        {"layer": layer, "clusters": 2} for layer in (1, 3)
+        {"layer": layer, "clusters": 2, "source": "teacher"} for layer in (1, 3)
     ]
+
+
+def test_labels_of_teacher_and_released_encoder_side_by_side(trained, corpus, tmp_path):
+    """Both stand beside each other; those of the released encoder are what it gives alone."""
+    _, run = copied(trained, tmp_path)
+    shutil.rmtree(run.folder / "pseudo_labels")
+    sources = "pseudo_labels.sources=[teacher,released]"
+    small = "pseudo_labels.clusters=[3]"
+    label_fold(setup(corpus, sources, small), run, False, False)
+    names = [LabelSet(**s).name for s in run_json(run, "pseudo_labels")["label_sets"]]
+    assert names == ["layer1_k3", "layer3_k3", "released_layer1_k3", "released_layer3_k3"]
+    labels = FrameLabels(run.phase("pseudo_labels"))
+    assert labels.read("a-5").shape[0] == 4
+    (lines,) = (
+        e for e in json.loads((run.folder / "pseudo_labels/diagnostics.json").read_text())
+        if e["kind"] == "lines"
+    )  # fmt: skip
+    assert list(lines["panels"][0]["lines"]) == ["K = 3, released encoder", "K = 3"]
+    alone = setup(corpus, small)
+    del alone["teacher"]
+    other = Run(tmp_path / "alone", 1, 1)
+    label_fold(alone, other, False, False)
+    for own in ("released", "teacher"):
+        paths = (run.folder / f"{own}_feats", other.folder / "teacher_feats")
+        one, two = (read_array(read_scp(path / "layer3/feats.scp")["a-5"], "a-5") for path in paths)
+        assert np.allclose(one, two, atol=1e-3) == (own == "released")
+    with pytest.raises(SertlError, match="without a teacher, its place"):
+        without = setup(corpus, sources)
+        del without["teacher"]
+        label_fold(without, other, False, True)
+
+
+def test_speech_of_other_directories_is_labelled_but_not_clustered(trained, corpus, tmp_path):
+    """Without what the fold holds out; the frame stage can then train on it."""
+    _, run = copied(trained, tmp_path)
+    for name in ("pseudo_labels", "teacher_feats"):
+        shutil.rmtree(run.folder / name)
+    other = tmp_path / "other"
+    held_out = next(iter(read_data_dir(corpus / "data/fold1/test").utts.values()))
+    rng = np.random.default_rng(5)
+    soundfile.write(tmp_path / "z.wav", 0.1 * rng.standard_normal(4000), 16000)
+    utts = [Utterance("z-1", "z", str(tmp_path / "z.wav"), 0.25, emo="ang"), held_out]
+    write_data_dir(other, utts, ["ang", "sad"])
+    conf = setup(corpus, "pseudo_labels.clusters=[3]", f"pseudo_labels.also=[{other}]")
+    label_fold(conf, run, False, False)
+    labels = FrameLabels(run.phase("pseudo_labels"))
+    labels.check(["z-1", "a-5"])
+    with pytest.raises(SertlError, match="lacks labels"):
+        labels.check([held_out.utt])
+    train = read_data_dir(corpus / "data/fold1/train").utts
+    labels.check_clustered(train)
+    frames = {**conf["phases"][0]}
+    frames["data_conf"] = {**frames["data_conf"], "train": ["fold", str(other)]}
+    train_phase(conf, frames, Run(run.exp, run.seed, run.fold), False, True)
+    seen = read_table(run.phase(frames["name"]) / "train_ids")
+    assert "z-1" in seen and held_out.utt not in seen
 
 
 def test_what_stage_5_refuses(corpus, tmp_path):
