@@ -14,6 +14,7 @@ from sertl.errors import unknown_name
 from sertl.lock import alone
 from sertl.models.base import MODELS
 from sertl.runs import add_run, runs_of
+from sertl.stages.cross_fitting import teachers
 from sertl.stages.experiment import load_experiment
 from sertl.stages.solving import solve_phase
 from sertl.stages.training import train_phase
@@ -37,6 +38,8 @@ def main() -> None:
         if args.phase not in known:
             raise unknown_name("phase", args.phase, known)
         phases = {args.phase: known[args.phase]}
+    if args.phase == "teacher":
+        phases = {phase["name"]: phase for phase in teachers(conf)}
     first = os.environ.get("RANK", "0") == "0"
     for one in runs_of(args):
         for name, phase in phases.items():

@@ -21,7 +21,13 @@ from sertl.errors import SertlError, unknown_name
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.peft.tuning import is_frozen, tune
 from sertl.runs import PSEUDO_LABELS, Run
-from sertl.stages.training_data import dump_of, of_fold, training_data, without_long
+from sertl.stages.training_data import (
+    dump_of,
+    of_fold,
+    training_data,
+    without_group,
+    without_long,
+)
 from sertl.upstream.build import build_upstream, describe
 
 
@@ -185,7 +191,7 @@ def phase_data(conf: dict, phase: dict, fold: FoldDir) -> DataDir:
     labelled = bool({*MODELS.get(phase["model"]).needs} - {"pseudo"})
     data = phase["data_conf"]
     found = training_data(data["train"], fold, labelled, conf["transductive"], data["share"])
-    return without_long(found, data["max_sec"])
+    return without_long(without_group(found, data["leave_out"], fold), data["max_sec"])
 
 
 def dev_data(phase: dict, fold: FoldDir) -> DataDir | None:

@@ -34,6 +34,7 @@ from sertl.errors import SertlError
 from sertl.runs import DIAGNOSTICS, PSEUDO_LABELS, Run
 from sertl.seed import derive_seed
 from sertl.stages.cluster_diagnostics import examples, timelines
+from sertl.stages.cross_fitting import dump_each, groups_of, teachers
 from sertl.stages.dump import dump_feats
 from sertl.stages.phase import choose_layers
 from sertl.stages.training_data import training_data
@@ -80,18 +81,7 @@ def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool) -> None:
     device, feats = distributed.init(use_gpu), {}
     for source in wanted["sources"]:
         feats[source] = run.phase(f"{source}_feats")
-        of_teacher = source == "teacher"
-        dump_feats(
-            DataDir(fold.path, speech.labelled, [], None),
-            {**conf["upstream"], "layers": sorted(wanted["layers"])},
-            feats[source],
-            ngpu=int(use_gpu),
-            redo=redo,
-            tuned=(
-                encoder(conf, run, source),
-                made_from["teacher"] if of_teacher else UPSTREAM,
-            ),
-        )
+        dump_source(conf, run, fold, wanted, speech.labelled, source, use_gpu, redo)
     num_frames = count_frames(next(iter(feats.values())))
     total = sum(num_frames[utt] for utt in speech.learned_on)
     limits = (wanted["clusters"], total, wanted["min_frames"])
@@ -105,6 +95,37 @@ def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool) -> None:
     write_record(conf, out, wanted, made_from, codebooks, qualities, begun)
     fingerprint.finish(out)
     logger.info("%s: %d label sets, %d utts", out, len(codebooks), len(speech.labelled))
+
+
+def dump_source(
+    conf: dict,
+    run: Run,
+    fold: FoldDir,
+    wanted: dict,
+    utts: dict[str, Utterance],
+    source: str,
+    use_gpu: bool,
+    redo: bool,
+) -> None:
+    """Dump the hidden states that are clustered: of the teacher, or of the released encoder."""
+    out, layers = run.phase(f"{source}_feats"), sorted(wanted["layers"])
+
+    def dump(phase: dict | None, own: dict[str, Utterance], folder: Path) -> None:
+        dump_feats(
+            DataDir(fold.path, own, [], None),
+            {**conf["upstream"], "layers": layers},
+            folder,
+            ngpu=int(use_gpu),
+            redo=redo,
+            tuned=(encoder(conf, run, phase), teacher_hash(run, phase)),
+        )
+
+    if source == "released" or "teacher" not in conf:
+        dump(None, utts, out)
+    elif not wanted["cross_fit"]:
+        dump(conf["teacher"], utts, out)
+    else:
+        dump_each(groups_of(conf, fold, utts), layers, out, dump)
 
 
 def read_settings(conf: dict) -> dict:
@@ -164,7 +185,7 @@ def inputs_of(conf: dict, run: Run, fold: FoldDir, wanted: dict, speech: Speech)
     return {
         PSEUDO_LABELS: wanted,
         "upstream": describe(conf["upstream"]),
-        "teacher": teacher_hash(conf, run),
+        "teacher": [teacher_hash(run, phase) for phase in teachers(conf)] or UPSTREAM,
         "fold": fold.protocol()["fold_hash"],
         "clustered": fingerprint.ids_hash(speech.learned_on),
         "labelled": fingerprint.ids_hash(f"{u.utt} {u.gender}" for u in labelled),
@@ -173,24 +194,24 @@ def inputs_of(conf: dict, run: Run, fold: FoldDir, wanted: dict, speech: Speech)
     }
 
 
-def teacher_hash(conf: dict, run: Run) -> str:
-    """Hash of the teacher's checkpoint, or that there is no teacher.
+def teacher_hash(run: Run, phase: dict | None) -> str:
+    """Hash of a teacher's checkpoint, or that there is no teacher.
 
     Raises:
         SertlError: If the teacher is not trained.
     """
-    if "teacher" not in conf:
+    if phase is None:
         return UPSTREAM
-    folder = run.phase(conf["teacher"]["name"])
+    folder = run.phase(phase["name"])
     fingerprint.require_done(folder, "stage 4 (train --phase teacher)")
     return fingerprint.file_hash(folder / BEST)
 
 
-def encoder(conf: dict, run: Run, source: str = "teacher") -> Upstream:
-    """The teacher's encoder with its trained weights, or the upstream itself, frozen."""
-    if source == "released" or "teacher" not in conf or conf["input"] != "wav":
+def encoder(conf: dict, run: Run, phase: dict | None) -> Upstream:
+    """A teacher's encoder with its trained weights, or without one the upstream, frozen."""
+    if phase is None or conf["input"] != "wav":
         return build_upstream(conf["upstream"])
-    return load_model(run.phase(conf["teacher"]["name"])).model.upstream
+    return load_model(run.phase(phase["name"])).model.upstream
 
 
 def write_diagnostics(

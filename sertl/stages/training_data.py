@@ -111,6 +111,46 @@ def share_of(utts: dict[str, Utterance], share: float, fold: int) -> dict[str, U
     return {utt: u for utt, u in utts.items() if utt in taken}
 
 
+def speaker_groups(utts: dict[str, Utterance], count: int, fold: int) -> list[list[str]]:
+    """The speakers of a training set, dealt into groups: the same for all seeds.
+
+    Raises:
+        SertlError: If there are fewer speakers than groups.
+    """
+    speakers = sorted({u.spk for u in utts.values()})
+    if not 1 <= count <= len(speakers):
+        raise SertlError(f"{len(speakers)} training speakers cannot make {count} groups")
+    order = np.random.default_rng(derive_seed(fold, "groups", count)).permutation(len(speakers))
+    return [[speakers[i] for i in part] for part in np.array_split(order, count)]
+
+
+def without_group(data: DataDir, leave_out: Sequence[int] | None, fold: FoldDir) -> DataDir:
+    """Training data without a group of the fold's training speakers.
+
+    Args:
+        data: Training data.
+        leave_out: Number of the group, from 1, and how many there are; None leaves nothing out.
+        fold: Of the run.
+
+    Raises:
+        SertlError: For something else.
+    """
+    if leave_out is None:
+        return data
+    good = (
+        isinstance(leave_out, list)
+        and len(leave_out) == 2
+        and all(type(n) is int for n in leave_out)
+    )
+    if not good or not 1 <= leave_out[0] <= leave_out[1]:
+        raise SertlError(
+            f"data_conf.leave_out is {leave_out!r}, expected null, or group and number of groups"
+        )
+    groups = speaker_groups(fold.part("train").utts, leave_out[1], fold.number)
+    out = {*groups[leave_out[0] - 1]}
+    return replace(data, utts={utt: u for utt, u in data.utts.items() if u.spk not in out})
+
+
 def training_speakers(fold: FoldDir) -> set[str]:
     """Speakers that the protocol itself trains on, be it that it tests on them too."""
     names = [d.name for d in fold.path.iterdir() if (d / "utt2spk").is_file()]

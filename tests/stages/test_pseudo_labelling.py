@@ -141,13 +141,13 @@ def test_clustered_states_are_the_teachers(trained, corpus):
     conf, run = trained
     wav = torch.from_numpy(read_audio(corpus / "a5.wav"))[None]
     lens = torch.tensor([wav.shape[1]])
-    (own,), _ = encoder(conf, run)(wav, lens, [3])
+    (own,), _ = encoder(conf, run, conf["teacher"])(wav, lens, [3])
     (released,), _ = build_upstream(conf["upstream"])(wav, lens, [3])
     spec = read_scp(run.folder / "teacher_feats/layer3/feats.scp")["a-5"]
     dumped = torch.from_numpy(read_array(spec, "a-5"))
     torch.testing.assert_close(dumped, own[0], rtol=0, atol=1e-3)
     assert not torch.allclose(dumped, released[0], atol=1e-3)
-    assert not encoder(conf, run).training
+    assert not encoder(conf, run, conf["teacher"]).training
 
 
 def test_report_files(trained):
