@@ -25,7 +25,8 @@ from sertl.upstream.tiny import save_hubert
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SETTINGS = [
     "optim_conf.epochs=1", "optim_conf.lr=0.01", "data_conf.crop_sec=0.0",
-    "data_conf.time_mask=0.0", "data_conf.batch_size=8", "start=random", "select_conf.lambdas=[1.0]",
+    "data_conf.time_mask=0.0", "data_conf.batch_size=8", "start=random",
+    "select_conf.lambdas=[1.0]",
     "pseudo_labels.layers=[3]", "pseudo_labels.clusters=[3]", "pseudo_labels.restarts=2",
     "pseudo_labels.min_frames=5", "pseudo_labels.cross_fit=2",
 ]  # fmt: skip
