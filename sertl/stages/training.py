@@ -36,7 +36,7 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     opened = open_phase(conf, phase, run)
     fold, out = FoldDir(Path(conf["data"]), run.fold), run.phase(phase["name"])
     protocol = fold.protocol()
-    select = protocol["select"] if phase["select"] == "auto" else phase["select"]
+    select = select_of(phase, protocol)
     start = start_of(phase, run, fold, opened.inputs.encoder, conf["transductive"])
     device = distributed.init(use_gpu)
     if claim(out, inputs_of(opened, fold, protocol, start), redo) is fingerprint.Progress.DONE:
@@ -45,7 +45,9 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     splits = splits_of(opened, protocol)
     seen = joined(opened) if splits else opened.train
     norm = opened.fit_speaker_norm(seen)
-    make = partial(make_trainer, opened, norm, start, device)
+    # A protocol that takes the last update chooses nothing by dev, lambda neither.
+    share = 1.0 if select == "last" and phase["select"] != "last" else None
+    make = partial(make_trainer, opened, norm, start, device, share=share)
     budget = None
     if splits:
         budget = find_budget(
@@ -67,6 +69,16 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     distributed.barrier()
 
 
+def select_of(phase: dict, protocol: dict) -> str:
+    """What chooses the checkpoint: the phase's word, or for auto the protocol's.
+
+    auto_wer leaves a protocol that takes the last update its rule, and else looks at dev WER.
+    """
+    if phase["select"] == "auto_wer":
+        return "last" if protocol["select"] == "last" else "dev_wer"
+    return protocol["select"] if phase["select"] == "auto" else phase["select"]
+
+
 def make_trainer(
     opened: OpenPhase,
     norm: SpeakerNorm | None,
@@ -78,6 +90,7 @@ def make_trainer(
     select: str,
     budget: Budget | None = None,
     all_epochs: bool = False,
+    share: float | None = None,
 ) -> Trainer:
     """A trainer of a new model.
 
@@ -92,6 +105,7 @@ def make_trainer(
         select: A key of settings.SELECT.
         budget: Updates to make, if they are known; else the phase's epochs.
         all_epochs: Whether to judge them all, whatever the phase's patience.
+        share: Of the way from the start to the result, where dev does not choose it.
     """
     phase, conf = opened.phase, opened.conf
     if all_epochs:
@@ -103,7 +117,7 @@ def make_trainer(
             data.normalise_speakers(norm, opened.run.seed)
     rebuild = to_rebuild(conf, phase, opened.spec, opened.inputs.encoder, opened.tokenizer, norm)
     out.mkdir(parents=True, exist_ok=True)
-    length = share = None
+    length = None
     if budget is not None:
         length, share = (budget.updates, budget.total), budget.share
     seed = opened.run.seed

@@ -18,7 +18,7 @@ from sertl.runs import Run
 from sertl.stages.decoding import decode
 from sertl.stages.experiment import resolve
 from sertl.stages.start import freeze
-from sertl.stages.training import train_phase
+from sertl.stages.training import select_of, train_phase
 from sertl.train import checkpoint
 from sertl.upstream.tiny import save_hubert
 
@@ -161,3 +161,14 @@ def test_freeze_leaves_something_to_train():
     model.upstream.bias.requires_grad_(False)
     with pytest.raises(SertlError, match="leaves nothing to train"):
         freeze(model, phase(["lora", "heads"]))
+
+
+@pytest.mark.parametrize(
+    ("word", "rule", "expected"),
+    [
+        ("auto", "dev_ua", "dev_ua"), ("auto", "last", "last"), ("dev_loss", "last", "dev_loss"),
+        ("auto_wer", "dev_ua", "dev_wer"), ("auto_wer", "last", "last"),
+    ],
+)  # fmt: skip
+def test_what_chooses(word, rule, expected):
+    assert select_of({"select": word}, {"select": rule}) == expected
