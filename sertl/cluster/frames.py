@@ -2,7 +2,7 @@
 """What kmeans.learn reads: frames that lie in arks, or a fair sample of frames in memory."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -141,6 +141,11 @@ class FrameSample:
             min(len(self._frames), MAX_FRAMES), largest=False
         )
         self._frames = self._frames[kept]
+
+    def change(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        """Replace the frames (N, D) by what a function makes of them."""
+        if self._frames is not None:
+            self._frames = function(self._frames).cpu()
 
     def sample(self, number: int, rng: np.random.Generator) -> np.ndarray:
         """(min(number, total), D): frames drawn without replacement."""

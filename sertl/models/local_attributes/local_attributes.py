@@ -215,9 +215,10 @@ class LocalAttributes(SERModel):
         for batch in batches:
             frames, lens, valid = self.frames(batch)
             found = frames if self.offline else self.teacher(frames, lens)
-            sample.add(norm(found.float().masked_fill(~valid[:, :, None], 0.0), valid)[valid])
+            found = found.float().masked_fill(~valid[:, :, None], 0.0)
+            sample.add((found if isinstance(norm, CorpusNorm) else norm(found, valid))[valid])
         if isinstance(norm, CorpusNorm):
-            norm.after_step()
+            sample.change(norm.fit)
         centroids, _ = learn(sample, len(self.online_clusters.counts), seed, restarts=3, passes=20)
         self.online_clusters.set(torch.from_numpy(centroids))
 

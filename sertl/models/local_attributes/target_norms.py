@@ -50,32 +50,50 @@ class CorpusNorm(UtteranceNorm):
 
     @torch.no_grad()
     def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """As UtteranceNorm; in training mode the frames are counted for the averages."""
+        """As UtteranceNorm; in training mode the frames are counted for the averages.
+
+        Before the first update, where nothing was fitted, a batch is normed by itself.
+        """
         frames = frames.float()
-        if self.training or not self.known:
-            kept = frames[mask]
-            self.new += torch.stack(
-                [torch.full_like(self.mean, len(kept)), kept.sum(0), kept.square().sum(0)]
-            )
-            if not self.known:  # before the first update: what has been seen so far
-                self._take(self.new, 0.0)
-        normed = (frames - self.mean) * (self.var + 1e-5).rsqrt()
+        sums = _sums(frames[mask])
+        if self.training:
+            self.new += sums
+        mean, var = (self.mean, self.var) if self.known else _moments(sums)
+        normed = (frames - mean) * (var + 1e-5).rsqrt()
         return normed.masked_fill(~mask[:, :, None], 0.0)
 
-    def _take(self, sums: torch.Tensor, decay: float) -> None:
-        count, total, squares = sums
-        mean = total / count.clamp_min(1.0)
+    @torch.no_grad()
+    def fit(self, frames: torch.Tensor) -> torch.Tensor:
+        """Take mean and variance of frames (N, D), and return these normed."""
+        frames = frames.float().to(self.mean.device)
+        self._move(_sums(frames), 0.0)
+        return (frames - self.mean) * (self.var + 1e-5).rsqrt()
+
+    def _move(self, sums: torch.Tensor, decay: float) -> None:
+        mean, var = _moments(sums)
         self.mean.lerp_(mean, 1.0 - decay)
-        self.var.lerp_((squares / count.clamp_min(1.0) - mean.square()).clamp_min(0.0), 1.0 - decay)
+        self.var.lerp_(var, 1.0 - decay)
+        self.known.fill_(1.0)
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Move the averages; every process must call it."""
         sum_over_processes(self.new)
         if self.new[0, 0] > 0:
-            self._take(self.new, self.decay if self.known else 0.0)
-            self.known.fill_(1.0)
+            self._move(self.new, self.decay if self.known else 0.0)
         self.new.zero_()
+
+
+def _sums(frames: torch.Tensor) -> torch.Tensor:
+    """(N, D) -> (3, D): number, sum and sum of squares."""
+    total = frames.sum(dim=0)
+    return torch.stack([torch.full_like(total, len(frames)), total, frames.square().sum(dim=0)])
+
+
+def _moments(sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    count, total, squares = sums
+    mean = total / count.clamp_min(1.0)
+    return mean, (squares / count.clamp_min(1.0) - mean.square()).clamp_min(0.0)
 
 
 def instance_norm(frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -20,6 +20,25 @@ def test_by_hand():
     assert got[0].sum() < 0 < got[1].sum()  # what sets utterances apart is not removed
 
 
+def test_looking_at_dev_before_the_first_update_leaves_nothing_behind():
+    norm, (frames, mask) = CorpusNorm(1).eval(), frames_and_mask()
+    norm(frames + 50.0, mask)
+    norm.train()
+    norm(frames, mask)
+    norm.after_step()
+    assert norm.mean.item() == 5.0
+
+
+def test_fitted_on_a_sample():
+    norm = CorpusNorm(2)
+    frames = torch.tensor([[1.0, 0.0], [3.0, 0.0], [5.0, 6.0]])
+    normed = norm.fit(frames)
+    torch.testing.assert_close(normed.mean(dim=0), torch.zeros(2), atol=1e-6, rtol=0)
+    assert norm.known == 1 and norm.mean.tolist() == [3.0, 2.0]
+    shown = norm.eval()(frames[None], torch.ones(1, 3, dtype=torch.bool))
+    torch.testing.assert_close(shown[0], normed)
+
+
 def test_averages_move_after_an_update_and_only_in_training():
     norm, (frames, mask) = CorpusNorm(1, decay=0.75), frames_and_mask()
     norm(frames, mask)
