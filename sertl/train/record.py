@@ -91,7 +91,9 @@ class Record:
             self._board.close()
 
     def seconds(self, kind: str) -> list[float]:
-        """Wall time of every epoch in log.jsonl."""
+        """Wall time of every epoch in log.jsonl; none without an update and without dev."""
+        if not self.path.is_file():
+            return []
         lines = self.path.read_text(encoding="utf-8").splitlines()
         return [e["sec"] for e in map(json.loads, lines) if e["kind"] == kind and "sec" in e]
 

@@ -108,6 +108,15 @@ def test_a_lambda_found_elsewhere(tmp_path, phase_conf, share):
     assert saved["share"] == share
 
 
+def test_a_budget_of_nothing_keeps_the_start_without_dev_too(tmp_path, phase_conf):
+    """As where groups of speakers have chosen update 0."""
+    conf = conf_of(phase_conf, updates=6)
+    trainer = make(tmp_path, conf, "last", dev=False, budget=(0, 6), share=1.0)
+    state = trainer.run()
+    assert (state.update, trainer.record.seconds("train")) == (0, [])
+    assert (tmp_path / "best.pt").is_file()
+
+
 def test_without_dev_the_result_is_kept(tmp_path, phase_conf, caplog):
     caplog.set_level("INFO")
     trainer = make(tmp_path, conf_of(phase_conf, updates=3), "last", dev=False)
