@@ -21,6 +21,7 @@ LAYERS = [
     {"peft"},
     {"models"},
     {"train"},
+    {"use"},
     {"stages"},
     {"report"},
     {"doctor"},

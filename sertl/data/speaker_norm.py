@@ -150,6 +150,42 @@ def shifts(
     return shift, scale
 
 
+class SpeakerMemory:
+    """The clips so far of every speaker, one after the other: mode online, without knowing the end.
+
+    Args:
+        norm: From fit_speaker_norm, of any mode.
+    """
+
+    def __init__(self, norm: SpeakerNorm):
+        self.norm = norm
+        self._sums: dict[str, tuple[int, torch.Tensor, torch.Tensor]] = {}
+
+    def next(
+        self, vectors: torch.Tensor, spks: Sequence[str | None]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Take in clips, in this order, and say what to take from each; as shifts.
+
+        Args:
+            vectors: (N, ...).
+            spks: N speakers; None is somebody else each time.
+        """
+        norm, shift, scale = self.norm, [], []
+        for vector, spk in zip(vectors.double(), spks, strict=True):
+            around = (vector - norm.mean).square()
+            count, total, squares = self._sums.get(spk, (0, 0.0, 0.0)) if spk else (0, 0.0, 0.0)
+            count, total, squares = count + 1, total + vector, squares + around
+            if spk:
+                self._sums[spk] = (count, total, squares)
+            shift.append((total + norm.weight * norm.mean) / (count + norm.weight))
+            if norm.std is not None:
+                own = (squares - count * (total / count - norm.mean).square()).clamp_min(0.0)
+                var = (own + norm.weight * norm.std.double().square()) / (count + norm.weight)
+                scale.append(var.sqrt().clamp_min(1e-6))
+        found = torch.stack(shift).float()
+        return found, torch.stack(scale).float() if scale else None
+
+
 def enrolled(
     vectors: torch.Tensor,
     utts: Sequence[Utterance],

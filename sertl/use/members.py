@@ -1,0 +1,57 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Which trained models a path means: an experiment's folds and seeds, a fold, or a phase."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sertl import fingerprint
+from sertl.config import load_yaml
+from sertl.errors import SertlError
+from sertl.train.trained import BEST
+
+
+def find_members(
+    path: str | Path, seeds: Sequence[int] = (), folds: Sequence[int] = ()
+) -> list[Path]:
+    """Folders of the phases to predict with, in the order of seeds and folds.
+
+    Args:
+        path: exp/<tag>, exp/<tag>/seed<s>/fold<k>, or a phase's folder in there.
+        seeds, folds: Of an experiment, only these; empty for all that are trained.
+
+    Raises:
+        SertlError: None of that kind is there, or one that was asked for is not trained.
+    """
+    path = Path(path)
+    if (path / BEST).is_file():
+        fingerprint.require_done(path, "stage 6 (train)")
+        return [path]
+    exp = next((p for p in (path, *path.parents) if (p / "config.yaml").is_file()), None)
+    if exp is None:
+        raise SertlError(
+            f"{path}: no trained model; expected an experiment (exp/<tag>, with config.yaml), a "
+            f"fold of one, or a phase's folder with {BEST}"
+        )
+    phase = load_yaml(exp / "config.yaml")["phases"][-1]["name"]
+    runs = [path] if path != exp else sorted(exp.glob("seed*/fold*"), key=_numbers)
+    found = {}
+    for run in runs:
+        done = fingerprint.read_fingerprint(run / phase)
+        if done is not None and done["state"] == "done" and (run / phase / BEST).is_file():
+            found[_numbers(run)] = run / phase
+    wanted = [n for n in found if (not seeds or n[0] in seeds) and (not folds or n[1] in folds)]
+    for name, asked, place in (("seed", seeds, 0), ("fold", folds, 1)):
+        missing = [n for n in asked if n not in {w[place] for w in wanted}]
+        if missing:
+            raise SertlError(f"{exp}: {name} {missing[0]} is not trained")
+    if not wanted:
+        raise SertlError(f"{path}: no run of phase '{phase}' is finished; run stage 6")
+    return [found[n] for n in wanted]
+
+
+def _numbers(run: Path) -> tuple[int, int]:
+    """Seed and fold of …/seed<s>/fold<k>."""
+    seed, fold = run.parent.name.removeprefix("seed"), run.name.removeprefix("fold")
+    if not (seed.isdecimal() and fold.isdecimal()):
+        raise SertlError(f"{run} is no run: expected …/seed<s>/fold<k>")
+    return int(seed), int(fold)

@@ -1,0 +1,275 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""What a trained model, or several of an experiment together, say of audio.
+
+    predictor = Predictor.load("exp/mini")
+    predictor(wav, 16000).emo
+
+Folds and seeds are an ensemble: probabilities and ratings are averaged. Every clip gets the same in
+any batch. A model that normalises speakers knows a speaker by the clips so far (causal), in the
+order in which they come, whatever it was trained with; clips without a speaker are one each.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchaudio
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from sertl.data.audio import SAMPLE_RATE
+from sertl.data.dataset import Batch
+from sertl.data.speaker_norm import SpeakerMemory
+from sertl.errors import SertlError
+from sertl.models.base import MODELS
+from sertl.nn.frame_statistics import pool_frames
+from sertl.train.ctc_text import to_text
+from sertl.train.settings import AUTOCAST
+from sertl.train.trained import Trained, load_model
+from sertl.upstream.build import build_upstream
+from sertl.use.members import find_members
+
+VAD = ("valence", "arousal", "dominance")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is said of a clip; None and {} where the model has no such output.
+
+    Attributes:
+        emo: The most probable emotion.
+        probs: Probability of each class field's classes, by field: {"emo": {"ang": 0.9, …}, …}.
+        vad: valence, arousal and dominance, in the training corpus's scale.
+        text: Transcript; of an ensemble the first model's.
+        dur_sec: Duration of the clip.
+    """
+
+    emo: str | None
+    probs: dict[str, dict[str, float]]
+    vad: dict[str, float]
+    text: str | None
+    dur_sec: float
+
+
+@dataclass
+class Member:
+    """A trained model with what it needs to hear audio.
+
+    Attributes:
+        trained: The model.
+        encoder: Runs before it where it reads features; None where it hears audio itself.
+        statistics: Of frames, that it reads instead of these.
+        speakers: What it remembers of speakers, if it normalises them.
+    """
+
+    trained: Trained
+    encoder: torch.nn.Module | None
+    statistics: tuple[str, ...]
+    speakers: SpeakerMemory | None
+
+
+class Predictor:
+    """See the module's docstring; calls from several threads take turns.
+
+    Args:
+        members: Models of the same classes.
+        device: Where they run.
+    """
+
+    def __init__(self, members: Sequence[Member], device: torch.device | str = "cpu"):
+        if not members:
+            raise SertlError("no model to predict with")
+        first = members[0].trained.spec.all_classes
+        for member in members[1:]:
+            if dict(member.trained.spec.all_classes) != dict(first):
+                raise SertlError("the models to average do not tell the same classes apart")
+        self.members, self.device = list(members), torch.device(device)
+        for member in self.members:
+            for module in (member.trained.model, member.encoder):
+                if module is not None:
+                    module.to(self.device)
+        self._turn = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        seeds: Sequence[int] = (),
+        folds: Sequence[int] = (),
+        ckpt: str | None = None,
+        device: torch.device | str = "cpu",
+    ) -> "Predictor":
+        """Open what a path means (use/members.py).
+
+        Args:
+            path: An experiment, a fold of it, or a phase's folder.
+            seeds, folds: Of an experiment, only these.
+            ckpt: Where the encoder's checkpoint lies now, if not where training found it.
+            device: Where models run.
+
+        Raises:
+            SertlError: Nothing trained there; damaged or foreign files; another encoder.
+        """
+        encoders: dict[str, torch.nn.Module] = {}
+        members = []
+        for folder in find_members(path, seeds, folds):
+            trained = load_model(folder, ckpt)
+            encoder = None
+            if trained.input == "feats":
+                conf = trained.upstream if ckpt is None else {**trained.upstream, "ckpt": ckpt}
+                key = repr(sorted(conf.items(), key=str))
+                if key not in encoders:
+                    encoders[key] = build_upstream(conf)
+                encoder = encoders[key]
+            members.append(Member(trained, encoder, *_reads(trained)))
+        return cls(members, device)
+
+    @property
+    def labels(self) -> list[str]:
+        """Emotions, in the order of the model's outputs."""
+        return list(self.members[0].trained.spec.labels)
+
+    def __call__(
+        self, wav: np.ndarray | torch.Tensor, sample_rate: int, speaker: str | None = None
+    ) -> Prediction:
+        """Predict one clip.
+
+        Args:
+            wav: (N,) or (channels, N) samples in [-1, 1]; channels are averaged.
+            sample_rate: Of wav, in Hz; other rates than 16 kHz are resampled.
+            speaker: Who speaks, for models that normalise speakers.
+        """
+        return self.predict([prepared(wav, sample_rate)], [speaker])[0]
+
+    def predict(
+        self, wavs: Sequence[torch.Tensor], speakers: Sequence[str | None] | None = None
+    ) -> list[Prediction]:
+        """Predict clips in one batch.
+
+        Args:
+            wavs: B tensors (N_b,) float32 at 16 kHz.
+            speakers: B names, None where nobody is named.
+        """
+        speakers = [None] * len(wavs) if speakers is None else list(speakers)
+        with self._turn, torch.inference_mode():
+            said = [self._ask(member, wavs, speakers) for member in self.members]
+        return [
+            self._averaged([out[i] for out in said], len(wav) / SAMPLE_RATE)
+            for i, wav in enumerate(wavs)
+        ]
+
+    def _ask(
+        self, member: Member, wavs: Sequence[torch.Tensor], speakers: Sequence[str | None]
+    ) -> list[dict]:
+        """Outputs of a member for each clip."""
+        model, trained = member.trained.model, member.trained
+        batch = self._batch(member, wavs)
+        dtype = AUTOCAST[trained.phase["optim_conf"]["autocast"]]
+        with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+            self._normalise(member, batch, speakers)
+            out = model.predict(batch)
+        if "ctc" in out:
+            out["text"] = to_text(out.pop("ctc"), trained.tokenizer)
+        return [
+            {n: v[i] if n == "text" else v[i].float().cpu() for n, v in out.items()}
+            for i in range(len(wavs))
+        ]
+
+    def _batch(self, member: Member, wavs: Sequence[torch.Tensor]) -> Batch:
+        names = [str(i) for i in range(len(wavs))]
+        wav = pad_sequence(list(wavs), batch_first=True).to(self.device)
+        lens = torch.tensor([len(w) for w in wavs], device=self.device)
+        if member.encoder is None:
+            return Batch(utt=names, wav=wav, wav_lens=lens)
+        spec = member.trained.spec
+        states, frames = member.encoder(wav, lens, spec.layers)
+        hidden = torch.stack(states, dim=1)
+        if spec.normalise:
+            hidden = F.layer_norm(hidden, hidden.shape[-1:])
+        if not member.statistics:
+            return Batch(utt=names, feats=hidden, lens=frames)
+        rows = zip(hidden, frames.tolist(), strict=True)
+        vectors = [pool_frames(clip[:, :n], member.statistics) for clip, n in rows]
+        return Batch(utt=names, vectors=torch.stack(vectors))
+
+    def _normalise(self, member: Member, batch: Batch, speakers: Sequence[str | None]) -> None:
+        """Take out of the batch, or of the model's pooled vectors, what speakers have in common."""
+        if member.speakers is None:
+            return
+        model = member.trained.model
+        if batch.vectors is not None:
+            vectors = batch.vectors
+        elif batch.feats is not None:
+            rows = zip(batch.feats, batch.lens.tolist(), strict=True)
+            vectors = torch.stack([clip[:, :n].mean(dim=1) for clip, n in rows])
+        else:
+            model.shifts, model.collected = {}, {}
+            model.predict(batch)
+            vectors = torch.stack([model.collected[utt] for utt in batch.utt])
+            model.collected = None
+        shift, scale = member.speakers.next(vectors.float().cpu(), speakers)
+        if batch.wav is not None:
+            rows = shift[:, None] if scale is None else torch.stack([shift, scale], dim=1)
+            model.shifts = dict(zip(batch.utt, rows, strict=True))
+            return
+        shift = shift.to(self.device)
+        scale = torch.ones_like(shift) if scale is None else scale.to(self.device)
+        if batch.vectors is not None:
+            batch.vectors = (batch.vectors - shift) / scale
+        else:
+            batch.feats = (batch.feats - shift[:, :, None]) / scale[:, :, None]
+
+    def _averaged(self, said: Sequence[dict], dur_sec: float) -> Prediction:
+        classes = self.members[0].trained.spec.all_classes
+        probs = {
+            name: dict(
+                zip(
+                    classes[name],
+                    torch.stack([s[name].softmax(dim=0) for s in said]).mean(dim=0).tolist(),
+                    strict=True,
+                )
+            )
+            for name in said[0]
+            if name in classes
+        }
+        emo = max(probs["emo"], key=probs["emo"].get) if "emo" in probs else None
+        vad = {}
+        if "vad" in said[0]:
+            values = torch.stack([s["vad"] for s in said]).mean(dim=0).tolist()
+            vad = dict(zip(VAD, values, strict=True))
+        return Prediction(emo, probs, vad, said[0].get("text"), dur_sec)
+
+
+def prepared(wav: np.ndarray | torch.Tensor, sample_rate: int) -> torch.Tensor:
+    """(N,) or (channels, N) at any rate -> (N',) float32 at 16 kHz.
+
+    Raises:
+        SertlError: No samples, samples that are not finite, or a rate that is none.
+    """
+    if isinstance(sample_rate, bool) or not 1000 <= sample_rate <= 768_000:
+        raise SertlError(f"sample_rate is {sample_rate!r}, expected 1,000 to 768,000 Hz")
+    wav = torch.as_tensor(np.asarray(wav), dtype=torch.float32)
+    if wav.ndim == 2:
+        wav = wav.mean(dim=0)
+    if wav.ndim != 1 or not len(wav):
+        raise SertlError(f"a clip has the shape {tuple(wav.shape)}, expected (N,) or (channels, N)")
+    if not wav.isfinite().all():
+        raise SertlError("a clip holds samples that are not finite")
+    if sample_rate == SAMPLE_RATE:
+        return wav
+    return torchaudio.functional.resample(wav, int(sample_rate), SAMPLE_RATE)
+
+
+def _reads(trained: Trained) -> tuple[tuple[str, ...], SpeakerMemory | None]:
+    """Statistics that a model on features reads instead of frames, and its memory of speakers."""
+    norm, statistics = trained.speaker_norm, ()
+    if trained.input == "feats" and not trained.phase["data_conf"]["crop_sec"]:
+        model = MODELS.get(trained.phase["model"])
+        statistics = model.statistics(trained.phase["model_conf"], len(trained.spec.layers))
+        whole = trained.spec.hidden_size * len(statistics)
+        if norm is not None and norm.mean.shape[-1] != whole:
+            statistics = ()  # it was trained on frames, whose speakers were normalised
+    return tuple(statistics), None if norm is None else SpeakerMemory(norm)

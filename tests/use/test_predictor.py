@@ -1,0 +1,183 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Trained models on audio: the same as decoding in the recipe, in any batch, as an ensemble."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from sertl.atomic import write_json
+from sertl.config import save_config
+from sertl.data.ark import read_array, read_scp
+from sertl.data.audio import read_audio
+from sertl.data.datadir import Utterance, read_data_dir, write_data_dir
+from sertl.data.folds import PROTOCOL
+from sertl.data.speaker_norm import SpeakerMemory, SpeakerNorm, shifts
+from sertl.errors import SertlError
+from sertl.runs import Run
+from sertl.stages.decoding import decode
+from sertl.stages.dump import dump_feats
+from sertl.stages.experiment import resolve
+from sertl.stages.solving import solve_phase
+from sertl.stages.training import train_phase
+from sertl.train import checkpoint
+from sertl.use.predictor import Predictor, prepared
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+SHORT = ["optim_conf.updates=2", "optim_conf.eval_updates=0", "select_conf.lambdas=[1.0]"]
+METHODS = {
+    "pooled, solved": ("linear", ["model_conf.refit=false"]),
+    "pooled": ("probe", SHORT),
+    "frames": ("sap", SHORT),
+    "audio": ("peft/lora", [*SHORT, "data_conf.crop_sec=0.0"]),
+    "dumped lower blocks": ("peft/last_blocks", [*SHORT, "upstream_conf.from_layer=1"]),
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    root = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    everyone = []
+    for part, speakers in {"train": "abc", "dev": "d", "test": "e"}.items():
+        utts = []
+        for name in (f"{spk}-{n}" for spk in speakers for n in range(6)):
+            wav = 0.1 * rng.standard_normal(4000 + 731 * int(name[-1]))
+            soundfile.write(root / f"{name}.wav", wav, 16000)
+            emo, path = ("ang", "sad")[int(name[-1]) % 2], str(root / f"{name}.wav")
+            utts.append(Utterance(name, name[0], path, len(wav) / 16000, emo=emo, order=name[-1]))
+        write_data_dir(root / "data/fold1" / part, utts, ["ang", "sad"])
+        everyone += utts
+    write_data_dir(root / "data/all", everyone, ["ang", "sad"])
+    write_json(root / "data/fold1" / PROTOCOL, {"select": "last", "fold_hash": "0"})
+    return root
+
+
+def experiment(corpus, tiny, exp, method, *settings, seed=1):
+    """Stages 3 to 7 of one fold; the folder of the run."""
+    ckpt, dump = str(tiny / "hubert_base.pt"), str(exp / "dump")
+    conf = resolve(CONF, "tiny_hubert", method, settings, ckpt, str(corpus / "data"), dump)
+    save_config(exp / "config.yaml", conf)
+    phase = conf["phases"][0]
+    if conf["input"] == "feats" or conf["dump_layers"]:
+        upstream = dict(conf["upstream"])
+        if conf["dump_layers"]:
+            upstream["layers"] = conf["dump_layers"]
+        normalise = bool(conf["pool"]) and phase["data_conf"]["normalise"]
+        data = read_data_dir(corpus / "data/all")
+        options = {"pool": conf["pool"], "normalise": normalise, "compress": False}
+        dump_feats(data, upstream, conf["dump"], **options)
+    run = Run(exp, seed, 1)
+    (solve_phase if method == "linear" else train_phase)(conf, phase, run, False, False)
+    decode(conf, run, ["test"], use_gpu=False, redo=False)
+    return run
+
+
+def decoded(run):
+    scp = read_scp(run.decoded("test") / "logits.scp")
+    logits = {utt: torch.from_numpy(read_array(spec, utt).copy()) for utt, spec in scp.items()}
+    return {utt: one.reshape(-1).softmax(0) for utt, one in logits.items()}
+
+
+def clips(corpus):
+    utts = read_data_dir(corpus / "data/fold1/test").utts
+    return {utt: torch.from_numpy(read_audio(u.wav)) for utt, u in utts.items()}
+
+
+def of_emotion(prediction):
+    return torch.tensor([prediction.probs["emo"][label] for label in ("ang", "sad")])
+
+
+@pytest.mark.parametrize("norm", ["none", "online"])
+@pytest.mark.parametrize("name", METHODS)
+def test_says_what_decoding_says_in_any_batch(corpus, tiny, tmp_path, name, norm):
+    method, settings = METHODS[name]
+    settings = [
+        *settings,
+        f"data_conf.speaker_norm.mode={norm}",
+        "data_conf.speaker_norm.scale=true",
+    ]
+    run = experiment(corpus, tiny, tmp_path / "exp", method, *settings)
+    expected, wavs = decoded(run), clips(corpus)
+    spk = None if norm == "none" else "e"
+    together = Predictor.load(tmp_path / "exp").predict([*wavs.values()], [spk] * len(wavs))
+    alone = Predictor.load(run.folder)
+    for (utt, wav), one in zip(wavs.items(), together, strict=True):
+        torch.testing.assert_close(of_emotion(one), expected[utt], rtol=1e-3, atol=1e-3)
+        single = alone(wav, 16000, spk)
+        torch.testing.assert_close(of_emotion(single), of_emotion(one), rtol=1e-3, atol=1e-4)
+        assert one.emo == max(one.probs["emo"], key=one.probs["emo"].get)
+        assert one.dur_sec == len(wav) / 16000 and one.text is None and one.vad == {}
+
+
+def test_an_ensemble_is_the_mean_of_its_members(corpus, tiny, tmp_path):
+    exp = tmp_path / "exp"
+    runs = [experiment(corpus, tiny, exp, *("probe", *SHORT), seed=s) for s in (1, 2)]
+    wavs = clips(corpus)
+    both = Predictor.load(exp).predict([*wavs.values()])
+    for utt, one in zip(wavs, both, strict=True):
+        mean = torch.stack([decoded(run)[utt] for run in runs]).mean(0)
+        torch.testing.assert_close(of_emotion(one), mean, rtol=1e-3, atol=1e-4)
+    (second,) = Predictor.load(exp, seeds=[2]).predict([wavs["e-3"]])
+    torch.testing.assert_close(of_emotion(second), decoded(runs[1])["e-3"], rtol=1e-3, atol=1e-4)
+    with pytest.raises(SertlError, match="seed 3 is not trained"):
+        Predictor.load(exp, seeds=[1, 3])
+    with pytest.raises(SertlError, match="fold 2 is not trained"):
+        Predictor.load(exp, folds=[2])
+    assert Predictor.load(runs[0].phase("main")).labels == ["ang", "sad"]
+
+
+def test_a_clip_of_an_unknown_speaker_is_somebody_else_each_time(corpus, tiny, tmp_path):
+    run = experiment(
+        corpus, tiny, tmp_path / "exp", "probe", *SHORT, "data_conf.speaker_norm.mode=online"
+    )
+    predictor, wavs = Predictor.load(run.folder), clips(corpus)
+    first = predictor(wavs["e-1"], 16000)
+    for wav in wavs.values():
+        predictor(wav, 16000)
+    assert of_emotion(predictor(wavs["e-1"], 16000)).equal(of_emotion(first))
+    known = [predictor(wavs[u], 16000, "e") for u in ("e-0", "e-1")][1]
+    assert not of_emotion(known).equal(of_emotion(first))
+
+
+def test_memory_of_speakers_is_the_online_mode():
+    torch.manual_seed(0)
+    vectors = torch.randn(7, 2, 3)
+    norm = SpeakerNorm("online", 2.5, torch.randn(2, 3), torch.rand(2, 3) + 0.5)
+    spks = list("aabbaba")
+    utts = [Utterance(str(i), s, "x.wav", 1.0, order=str(i)) for i, s in enumerate(spks)]
+    expected = shifts(vectors, utts, norm)
+    memory = SpeakerMemory(norm)
+    parts = [memory.next(vectors[i:j], spks[i:j]) for i, j in ((0, 1), (1, 4), (4, 7))]
+    for place in (0, 1):
+        found = torch.cat([part[place] for part in parts])
+        torch.testing.assert_close(found, expected[place])
+
+
+def test_any_rate_and_channels():
+    tone = 0.1 * np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
+    found = prepared(np.stack([tone, tone]), 44100)
+    assert found.dtype == torch.float32 and len(found) == 16000
+    assert float(torch.fft.rfft(found).abs().argmax()) == pytest.approx(440, abs=1)
+    for wav, rate, message in (
+        (np.zeros(0), 16000, "shape"), (np.zeros((2, 3, 4)), 16000, "shape"),
+        (np.array([0.0, np.nan]), 16000, "not finite"), (tone, 0, "sample_rate is 0"),
+    ):  # fmt: skip
+        with pytest.raises(SertlError, match=message):
+            prepared(wav, rate)
+
+
+def test_what_is_no_model(corpus, tiny, tmp_path):
+    with pytest.raises(SertlError, match="no trained model"):
+        Predictor.load(tmp_path)
+    run = experiment(corpus, tiny, tmp_path / "exp", "probe", *SHORT)
+    best = run.phase("main") / "best.pt"
+    saved = checkpoint.load(best)
+    checkpoint.save(best, {k: v for k, v in saved.items() if k != "spec"})
+    with pytest.raises(SertlError, match="does not say how its model is built"):
+        Predictor.load(run.folder)
+    best.write_bytes(best.read_bytes()[:100])
+    with pytest.raises(SertlError, match="best.pt"):
+        Predictor.load(run.folder)
