@@ -12,6 +12,7 @@ import pytest
 from sertl.config import load_method, parse_overrides
 
 ROOT = Path(__file__).resolve().parents[2]
+WITH_REFERENCE = ("two_stage.sh", "gmp_tl.sh", "tuning.sh")
 # Leaves done phases as a training does: one folder each, made from nothing but its own settings
 RUN = """#!/usr/bin/env python
 import json, sys
@@ -21,7 +22,8 @@ from sertl.config import load_method, parse_overrides
 args = sys.argv[1:]
 options = dict(method=args[args.index("--method") + 1], tag=args[args.index("--tag") + 1])
 settings = [a for a in args if "=" in a]
-conf = load_method({root!r} + "/conf", options["method"], parse_overrides(settings))
+own = [s for s in settings if not s.startswith("upstream.")]  # those are for the encoder's conf
+conf = load_method({root!r} + "/conf", options["method"], parse_overrides(own))
 names = [p["name"] for p in conf["phases"]]
 names = ["teacher"] * ("teacher" in conf) + ["pseudo_labels"] * ("pseudo_labels" in conf) + names
 made = []
@@ -53,7 +55,12 @@ def table(tmp_path):
         )
         calls = tmp_path / "calls.jsonl"
         lines = calls.read_text().splitlines() if calls.is_file() else []
-        return done, [json.loads(line) for line in lines]
+        found = [json.loads(line) for line in lines]
+        if found and script in WITH_REFERENCE:  # which has nothing but the encoder of the settings
+            assert found[0]["method"] == "linear" and found[0]["tag"].endswith("_linear")
+            assert all(s.startswith("upstream.") for s in found[0]["settings"])
+            found = found[1:]
+        return done, found
 
     return call
 
@@ -202,3 +209,31 @@ def test_help_and_refusals(table, tmp_path, script):
     (tmp_path / "run.sh").unlink()
     done, _ = table(script, "name", "1", "8")
     assert done.returncode == 1 and "no recipe" in done.stderr
+
+
+def test_tuning_rows_differ_in_what_they_name(table):
+    _, calls = table(
+        "tuning.sh", "t", "2", "all", "--nj", "1", "--set", "optim_conf.autocast=bf16",
+        "upstream.dtype=bf16",
+    )  # fmt: skip
+    rows = {}
+    for call in calls:
+        settings = [s for s in call["settings"] if not s.startswith("upstream.")]
+        conf = load_method(ROOT / "conf", call["method"], parse_overrides(settings))
+        rows[call["tag"]] = conf["phases"][0]
+        assert conf["phases"][0]["start"] == "solved"
+        assert conf["phases"][0]["optim_conf"]["autocast"] == "bf16"
+        assert len(conf["phases"][0]["select_conf"]["lambdas"]) == 5
+    assert list(rows) == [
+        "t_frozen", "t_all_ser", "t_all_ser_asr", "t_top_ser", "t_top_ser_asr", "t_lora",
+        "t_lora_asr",
+    ]  # fmt: skip
+    budgets = {
+        tag: (p["optim_conf"]["epochs"], p["optim_conf"]["updates"]) for tag, p in rows.items()
+    }
+    assert budgets.pop("t_frozen") == (0, 0) and {*budgets.values()} == {(0, 250)}
+    for tag, phase in rows.items():
+        assert ("asr" in phase["model_conf"]["tasks"]) == tag.endswith("_asr")
+        assert (phase["upstream_conf"]["from_layer"] == 2) == ("top" in tag)
+        assert bool(phase["upstream_conf"]["peft"].get("lora")) == ("lora" in tag)
+        assert (phase["upstream_conf"]["tune"] == "all") == ("lora" not in tag)

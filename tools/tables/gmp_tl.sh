@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What each part of GMP-TL (Pan et al. 2024) adds: fine-tuning alone; with the frame stage on one label
+# What each part of GMP-TL (Pan et al. 2024) adds: the frozen encoder under solved heads; fine-tuning; with the frame stage on one label
 # set; on all label sets; with a teacher that learns gender too; with AM-Softmax, the full method. Each
 # row adds a part to the one above it. Writes exp/<name>_table.md. What rows have in common (teacher,
 # labels, frame stage) is made once. Interrupted, it goes on where it was.
@@ -36,6 +36,7 @@ all=("pseudo_labels.layers=$(list "${layers[@]}")" "pseudo_labels.clusters=$(lis
 ce=main.model_conf.loss=ce
 phases=(teacher pseudo_labels frames main)
 
+reference "${name}_linear" "$@"
 row "${name}_finetune" gmp_tl/no_frame_stage "$@" --set "$ce"
 row "${name}_single" gmp_tl/no_gender "$@" --set "${one[@]}" "$ce"
 share "${name}_single" "${name}_multi" teacher

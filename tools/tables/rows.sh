@@ -5,6 +5,7 @@
 #                                 leaves with the script's own help
 #   share FROM TO PHASE…          TO starts with finished phases of FROM's folds and seeds
 #   row TAG METHOD [options…]     ./run.sh; the experiment is a row of the table
+#   reference TAG [options…]      the row of method linear, with the options but without their --set
 # Set by row: experiments, the rows so far. Set before: phases, of which not all rows have all.
 
 # shellcheck source=../../path.sh
@@ -73,4 +74,18 @@ row() {
   log "$tag"
   ./run.sh "${words[@]}"
   experiments+=("exp/$tag")
+}
+
+# The floor under every table: solved heads on the frozen encoder, in seconds.
+reference() {
+  local tag=$1 word words=() encoder=() kept=true
+  shift
+  for word in "$@"; do
+    if [[ $word == --* ]]; then kept=true; fi
+    if [[ $word == --set ]]; then kept=false; fi
+    if [[ $kept == true ]]; then words+=("$word"); fi
+    if [[ $word == upstream.*=* ]]; then encoder+=("$word"); fi # another encoder, so for all rows
+  done
+  if (( ${#encoder[@]} )); then words+=(--set "${encoder[@]}"); fi
+  row "$tag" linear "${words[@]}"
 }

@@ -47,7 +47,7 @@ tune() { # ROW METHOD SETTINGS…
 
 for one in $chosen; do
   case $one in
-    linear) row "${name}_linear" linear "${options[@]}" ;;
+    linear) reference "${name}_linear" "${options[@]}" --set "${settings[@]}" ;;
     frozen) tune frozen two_stage/all_ser optim_conf.epochs=0 optim_conf.updates=0 ;;
     all_ser) tune all_ser two_stage/all_ser ;;
     all_ser_asr) tune all_ser_asr two_stage/all_ser_asr "${asr[@]}" ;;

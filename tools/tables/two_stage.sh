@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All rows of the tables of Gao et al. 2024: trains each of the 14 methods in conf/method/two_stage, in
-# the order of the paper, and writes exp/<name>_table.md, with the published numbers beside ours.
+# the order of the paper, and writes exp/<name>_table.md, with the published numbers beside ours; the
+# first row is the frozen encoder under solved heads.
 # The first stage that six rows have in common is trained once. Interrupted, it goes on where it was.
 #
 # Usage, in a recipe's folder: ../../tools/tables/two_stage.sh NAME [options of run.sh, but --tag, --method]
@@ -28,6 +29,7 @@ rows=(
 without_asr=" adapters_ser adapters_ser_gender_style all_ser all_ser_gender_style "
 phases=(main phase1 phase2)
 first=all_all # of the rows with the same first stage
+reference "${name}_linear" "$@"
 for method in "${rows[@]}"; do
   case $method in
     all_adapters | no_fusion | concat | scl_norm | scl_cos)
