@@ -20,7 +20,7 @@ from sertl.train import checkpoint
 from sertl.upstream.build import build_upstream, describe
 
 BEST = "best.pt"
-FORMAT = 2
+FORMAT = 3
 KEYS = ("model", "spec", "phase", "input", "upstream", "encoder", "tokenizer", "speaker_norm")
 
 
