@@ -16,11 +16,9 @@ from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.linear_start import Standardise, read_map, with_constant, write_map
 from sertl.nn.losses import CLASS_LOSSES, cross_entropy
-from sertl.nn.pooling import POOLINGS, frame_mask, pool_views
+from sertl.nn.pooling import COMBINE, POOLINGS, frame_mask, pool_views
 
 logger = logging.getLogger(__name__)
-
-COMBINE = ("mix", "concat")
 
 
 @MODELS.register("gmp_tl")

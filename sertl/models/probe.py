@@ -17,10 +17,9 @@ from sertl.nn.heads import Head
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.linear_start import Standardise
 from sertl.nn.losses import CLASS_LOSSES, VALUE_LOSSES
-from sertl.nn.pooling import POOLINGS, pool_views
+from sertl.nn.pooling import COMBINE, POOLINGS, pool_views
 
 TASKS = ("emo", "vad")
-COMBINE = ("mix", "concat")
 CCC_BATCH = 16  # utterances; a correlation over fewer is mostly noise
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from sertl.registry import Registry
 
+COMBINE = ("mix", "concat")  # several layers: their weighted sum, pooled; or each one's vector
 POOLINGS: Registry[type[nn.Module]] = Registry("pooling", "sertl.nn")
 
 

@@ -35,20 +35,7 @@ class FrozenHead:
     def __init__(self, opened: OpenPhase, train: DataDir, dev: DataDir):
         self.data_conf = opened.phase["data_conf"]
         self.labels = train.labels
-        self.sets = [self._dataset(opened, part) for part in (train, dev)]
-
-    def _dataset(self, opened: OpenPhase, data: DataDir) -> UttDataset:
-        conf, inputs = self.data_conf, opened.inputs
-        return UttDataset(
-            data,
-            {"emo": self.labels},
-            feats=inputs.store,
-            normalise=conf["normalise"] and not inputs.live,
-            cache_gib=conf["cache_gib"],
-            hidden_size=opened.spec.hidden_size,
-            statistics=inputs.statistics,
-            resumed=bool(inputs.lower),
-        )
+        self.sets = [opened.dataset(part) for part in (train, dev)]
 
     @torch.no_grad()
     def judge(

@@ -19,12 +19,11 @@ from sertl.models.two_stage.self_contrastive import FORMS, SIGNS, self_contrasti
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.linear_start import Standardise, read_map, with_constant, write_map
 from sertl.nn.losses import CLASS_LOSSES, cross_entropy
-from sertl.nn.pooling import POOLINGS, pool_views
+from sertl.nn.pooling import COMBINE, POOLINGS, pool_views
 
 logger = logging.getLogger(__name__)
 
 FIELDS = {"emo": "emo", "asr": "text", "gender": "gender", "style": "style"}  # task -> its labels
-COMBINE = ("mix", "concat")
 FUSIONS = ("none", "concat", "shared")
 AUXILIARY_WEIGHT = 0.1
 
