@@ -146,4 +146,4 @@ def put_lora(
             size = (linear.in_features, linear.out_features)
             derive(linear, "lora", LoRA(*size, ranks[target], alpha, weight))
     if {*targets} - {"ffn"}:
-        replace_forward(block)  # so that projections are called: see merged
+        replace_forward(block)  # so that projections are called: see LoRA.apply_to

@@ -133,7 +133,7 @@ def find_budget(
         SertlError: If there is nothing to choose: last, and a single share.
     """
     metric, tie = SELECT[select]
-    logs, total, lambdas = [], [], []
+    logs, total, lambdas, first = [], [], [], 0
     for number, split in enumerate(splits, start=1):
         logger.info("selection %d of %d: %s", number, len(splits), split.name)
         trainer = make(split)
@@ -145,10 +145,10 @@ def find_budget(
         trainer.run()
         total.append(trainer.total)
         logs.append(read_log(out / split.name))
-        lambdas = trainer.lambdas
+        lambdas, first = trainer.lambdas, 0 if trainer.may_keep_start else 1
     weights = np.array([len(split.held_out.utts) for split in splits], dtype=float)
     weights /= weights.sum()
-    dev = [[e for e in log if e["kind"] == "dev"] for log in logs]
+    dev = [[e for e in log if e["kind"] == "dev" and e["update"] >= first] for log in logs]
     count = min(map(len, dev))
     best, value = count - 1, None
     if metric is not None:

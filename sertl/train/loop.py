@@ -171,6 +171,15 @@ class Trainer:
         self.state.judged = self.state.update
         return dev
 
+    @property
+    def may_keep_start(self) -> bool:
+        """Whether update 0 can be chosen.
+
+        A head that nobody has trained is nothing to keep, and a solved one is kept by lambda 0, to
+        which all of the way from a later update leads.
+        """
+        return not self.stop or (self.start_kind != "random" and 0.0 not in self.lambdas)
+
     def _where(self) -> dict[str, int]:
         return {
             "epoch": self.state.epoch if self.state.update else 0,
@@ -326,10 +335,7 @@ class Trainer:
             if self.state.update >= self.stop:
                 self._keep(None)
             return
-        # Before any update: a head that nobody has trained is nothing to keep, and a solved one is
-        # kept by lambda 0, to which all of the way from a later update leads.
-        others = self.start_kind == "random" or 0.0 in self.lambdas
-        if self.state.update == 0 and self.stop and others:
+        if self.state.update == 0 and not self.may_keep_start:
             return
         self.state.stale += 1
         if self._is_better(dev):
@@ -365,13 +371,12 @@ class Trainer:
         if len(self.lambdas) > 1:
             for share in self.lambdas:
                 losses[share] = self._at(best["model"], share)
-            self.state.share = min(self.lambdas, key=lambda x: (losses[x], x))
-        else:
-            self.state.share = self.lambdas[0]
+        self.state.share = min(self.lambdas, key=lambda x: (losses.get(x), x))
         self.way.put(best["model"], self.state.share)
         self.live.refresh(self.train_set, self.seed, fit=True)
         self._write_best(self.state.share)
-        logger.info("lambda %g of the way from the start, by dev loss", self.state.share)
+        why = "by dev loss" if losses else "as given"
+        logger.info("lambda %g of the way from the start, %s", self.state.share, why)
 
     def _at(self, result: dict[str, torch.Tensor], share: float) -> float:
         """Dev loss of emotion at a share of the way; what dev says there goes into the log."""
