@@ -68,3 +68,21 @@ def clips():
     for row, length in enumerate(LENGTHS):
         wavs[row, length:] *= 100
     return wavs, torch.tensor(LENGTHS)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    from trained_tiny import noise_corpus
+
+    return noise_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="session")
+def trained(corpus, tiny, tmp_path_factory):
+    """An experiment of `probe` with two seeds."""
+    from trained_tiny import experiment
+
+    exp = tmp_path_factory.mktemp("trained") / "exp"
+    for seed in (1, 2):
+        experiment(corpus, tiny, exp, "probe", "optim_conf.updates=2", seed=seed)
+    return exp

@@ -22,6 +22,7 @@ LAYERS = [
     {"models"},
     {"train"},
     {"use"},
+    {"export", "serve"},
     {"stages"},
     {"report"},
     {"doctor"},

@@ -12,7 +12,7 @@
 #                    (CPU only, much smaller) or .../whl/cu126 for another CUDA
 #
 # By default both come from PyPI: they carry CUDA and also run without a GPU (about 5 GB).
-# To use an environment of your own instead, activate it, "pip install -e .[mini,test]", and
+# To use an environment of your own instead, activate it, "pip install -e .[train,mini,test]", and
 # sertl's scripts take it as it is.
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 set -euo pipefail
@@ -56,6 +56,6 @@ else
 fi
 log "installing sertl and its packages"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-  --constraint "$constraints" --editable "${root}[mini,test]"
+  --constraint "$constraints" --editable "${root}[train,onnx,export,timeline,serve,mini,test]"
 touch "$venv/.complete"
 log "installed into $venv"

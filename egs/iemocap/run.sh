@@ -217,5 +217,6 @@ fi
 if in_stage 9; then
   log "Stage 9: report"
   python -m sertl.bin.report --exp "$exp" --reference "$conf_dir/reference_results.yaml"
+  if [[ -x local/finish.sh ]]; then local/finish.sh "$exp"; fi
   log "done: $PWD/$exp/RESULTS.md and report.html"
 fi

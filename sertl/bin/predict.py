@@ -1,28 +1,27 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Predict emotions of any audio with a trained model: a line for each recording.
+"""Predict emotions of any audio with a trained model: a line, or a timeline, for each recording.
 
 INPUT is an audio file, a folder (searched for audio), a wav.scp (id and path a line), or - for
 paths on standard input. All finished folds and seeds of an experiment are averaged, unless
---seeds or --folds choose some.
+--seeds or --folds choose some. With --out, a run that was interrupted goes on where it was.
 
-    python -m sertl.bin.predict --model exp/mini recordings/ > predictions.jsonl
+    sertl predict --model exp/mini recordings/ > predictions.jsonl
+    sertl predict --model emotion.sertl --timeline --format textgrid --out grids/ interviews/
 """
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Iterator
-
-import torch
-from tqdm import tqdm
+from pathlib import Path
 
 from sertl.cli import run
-from sertl.data.audio import SAMPLE_RATE, read_audio
 from sertl.data.datadir import read_table
 from sertl.errors import SertlError
-from sertl.use.predictor import Prediction, Predictor
+from sertl.use.opening import Opening, numbers
+from sertl.use.prediction import FORMATS
+from sertl.use.recordings import Recording
 from sertl.use.sources import find_sources
+from sertl.use.timeline_formats import FORMATS as TIMELINE_FORMATS
 
 SOME_FAILED = 3  # exit status with --keep-going
 
@@ -32,107 +31,107 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", required=True, help="exp/<tag>, a fold of it, or a phase")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="file, folder, wav.scp, or -")
-    parser.add_argument("--format", default="json", choices=("json", "tsv"))
-    parser.add_argument("--out", default="", help="file to write (default: standard output)")
-    parser.add_argument("--seeds", default="", help='only these of an experiment, as in "1 2"')
-    parser.add_argument("--folds", default="", help="likewise")
-    parser.add_argument("--ckpt", default="", help="where the encoder's weights lie now")
-    parser.add_argument(
-        "--speakers", default="", help="utt2spk: who speaks, for models that normalise speakers"
-    )
-    parser.add_argument("--keep-going", action="store_true", help="leave bad recordings out")
-    parser.add_argument("--ngpu", type=int, default=0, choices=(0, 1), help="1: on the GPU")
-    parser.add_argument(
-        "--batch-sec", type=float, default=60.0, help="padded audio a batch (default: %(default)s)"
-    )
+    add = parser.add_argument
+    add("--model", required=True, help="exp/<tag>, a fold of it, a packed model, or a .onnx file")
+    add("inputs", nargs="+", metavar="INPUT", help="file, folder, wav.scp, or -")
+    kinds = list(dict.fromkeys([*FORMATS, *TIMELINE_FORMATS]))
+    add("--format", default="json", choices=kinds, help="of lines, or of timelines")
+    add("--out", default="", help="file to write (default: standard output); a folder for "
+        "textgrid and srt")  # fmt: skip
+    add("--seeds", default="", help='only these of an experiment, as in "1 2"')
+    add("--folds", default="", help="likewise")
+    add("--ckpt", default="", help="where the encoder's weights lie now")
+    add("--speakers", default="", help="utt2spk; with --timeline also an RTTM file, or "
+        "cluster:N to guess N speakers of each recording by voice, approximately")  # fmt: skip
+    add("--speaker-norm", default="", choices=("", "none"), help="none: ignore speakers, also "
+        "where the model normalises them (default: as it was trained, causally)")  # fmt: skip
+    add("--embeddings", default="", help="utterance vectors of one model, too: NAME.ark or .npy")
+    add("--keep-going", action="store_true", help="leave bad recordings out; exit status 3")
+    add("--nj", type=int, default=1, help="processes side by side")
+    add("--ngpu", type=int, default=0, choices=(0, 1), help="1: on the GPU")
+    add("--batch-sec", type=float, default=60.0, help="padded audio a batch (default: %(default)s)")
+    cut = parser.add_argument_group("timelines of long recordings")
+    cut.add_argument("--timeline", action="store_true", help="emotions of segments of speech")
+    cut.add_argument("--vad", default="silero", help="what finds speech: silero, or energy")
+    cut.add_argument("--max-sec", type=float, default=15.0, help="longest segment (%(default)s)")
+    cut.add_argument("--min-silence-sec", type=float, default=0.3, help="least pause (%(default)s)")
+    cut.add_argument("--curve-sec", type=float, default=2.0, help="window of the curve inside a "
+                     "segment; 0: no curve (%(default)s)")  # fmt: skip
+    cut.add_argument("--hop-sec", type=float, default=0.5, help="from window to window")
+    cut.add_argument("--plot", default="", help="a picture of it: NAME.png; of several, a folder")
     return parser.parse_args()
 
 
 def main() -> None:
     args = arguments()
+    check(args)
     seeds, folds = numbers(args.seeds, "--seeds"), numbers(args.folds, "--folds")
     device = "cuda" if args.ngpu else "cpu"
-    predictor = Predictor.load(args.model, seeds, folds, args.ckpt or None, device)
-    sources = list(find_sources(args.inputs, sys.stdin))
-    spks = read_table(args.speakers) if args.speakers else {}
-    failed: list[str] = []
-    stream = open(args.out, "w", encoding="utf-8") if args.out else sys.stdout
-    try:
-        begun, sec = time.monotonic(), 0.0
-        with tqdm(total=len(sources), unit="clip", disable=not sys.stderr.isatty()) as bar:
-            for batch in batches(sources, args.batch_sec, args.keep_going, failed):
-                names = [spks.get(utt) for utt, _, _ in batch]
-                found = predictor.predict([wav for _, _, wav in batch], names)
-                for (utt, path, _), one in zip(batch, found, strict=True):
-                    stream.write(as_line(utt, path, one, args.format, predictor.labels))
-                    sec += one.dur_sec
-                stream.flush()
-                bar.update(len(batch))
-        rate = sec / max(1e-9, time.monotonic() - begun)
-        print(f"{len(sources) - len(failed)} clips, {rate:.1f} x real time", file=sys.stderr)
-    finally:
-        if args.out:
-            stream.close()
+    opening = Opening(args.model, tuple(seeds), tuple(folds), args.ckpt or None, device)
+    predictor = opening.open()
+    spks, rttm = speakers(args)
+    if predictor.remembers and (spks or rttm) and args.nj > 1:
+        raise SertlError(
+            "this model knows speakers by what they said before, in order: --nj 1 with --speakers"
+        )
+    found = find_sources(args.inputs, sys.stdin)
+    recordings = [Recording(utt, path, spks.get(utt)) for utt, path in found]
+    begun = time.monotonic()
+    if args.timeline:
+        from sertl.use.predict_timelines import predict_timelines
+
+        sec, failed = predict_timelines(args, predictor, opening, recordings, rttm)
+    else:
+        from sertl.use.predict_lines import predict_lines
+
+        sec, failed = predict_lines(args, predictor, opening, recordings)
+    rate = sec / max(1e-9, time.monotonic() - begun)
+    print(
+        f"{len(recordings) - len(failed)} recordings, {sec:.0f} s of audio predicted, "
+        f"{rate:.1f} x real time",
+        file=sys.stderr,
+    )
     if failed:
         print(f"{len(failed)} left out:", *failed, sep="\n  ", file=sys.stderr)
         sys.exit(SOME_FAILED)
 
 
-def numbers(text: str, option: str) -> list[int]:
-    """Whole numbers of an option.
+def check(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together.
 
     Raises:
-        SertlError: If it holds something else.
+        SertlError: Naming them.
     """
-    words = text.split()
-    if not all(word.isdecimal() for word in words):
-        raise SertlError(f'{option} takes numbers, as in "1 2", got {text!r}')
-    return [int(word) for word in words]
+    if args.nj < 1 or not args.batch_sec > 0:
+        raise SertlError("--nj and --batch-sec are at least 1, and above 0")
+    allowed = TIMELINE_FORMATS if args.timeline else FORMATS
+    if args.format not in allowed:
+        word = "with" if args.timeline else "without"
+        raise SertlError(f"--format {args.format} {word} --timeline; expected {', '.join(allowed)}")
+    if args.timeline and args.embeddings:
+        raise SertlError("--embeddings are of whole recordings: without --timeline")
+    if args.plot and not args.timeline:
+        raise SertlError("--plot draws a timeline: with --timeline")
+    if args.speakers.startswith("cluster:") and not args.timeline:
+        raise SertlError("--speakers cluster:N parts one recording's segments: with --timeline")
 
 
-def batches(
-    sources: list[tuple[str, str]], batch_sec: float, keep_going: bool, failed: list[str]
-) -> Iterator[list[tuple[str, str, torch.Tensor]]]:
-    """Read recordings in order, as many a time as batch_sec padded seconds hold.
+def speakers(args: argparse.Namespace) -> tuple[dict[str, str], dict]:
+    """Of --speakers: speaker by recording, and turns by recording.
 
     Raises:
-        SertlError: A recording that cannot be read; with keep_going it is added to failed.
+        SertlError: A file that is neither utt2spk nor RTTM.
     """
-    batch: list[tuple[str, str, torch.Tensor]] = []
-    for utt, path in sources:
-        try:
-            wav = torch.from_numpy(read_audio(path, utt))
-        except SertlError as error:
-            if not keep_going:
-                raise
-            failed.append(str(error))
-            continue
-        longest = max([len(wav), *(len(w) for _, _, w in batch)])
-        if batch and longest * (len(batch) + 1) > batch_sec * SAMPLE_RATE:
-            yield batch
-            batch = []
-        batch.append((utt, path, wav))
-    if batch:
-        yield batch
+    if not args.speakers or args.speakers.startswith("cluster:") or args.speaker_norm == "none":
+        return {}, {}
+    text = Path(args.speakers).read_text("utf-8") if Path(args.speakers).is_file() else ""
+    if text.lstrip(";# \n").startswith("SPEAKER "):
+        if not args.timeline:
+            raise SertlError(f"--speakers {args.speakers}: RTTM says who speaks when: --timeline")
+        from sertl.use.speakers import read_rttm
 
-
-def as_line(utt: str, path: str, one: Prediction, kind: str, labels: list[str]) -> str:
-    """A prediction as a line of JSON, or of columns: id, emotion, a probability for each class."""
-    if kind == "tsv":
-        shown = [f"{one.probs['emo'][label]:.4f}" for label in labels] if one.emo else []
-        return "\t".join([utt, one.emo or "-", *shown]) + "\n"
-    fields = {"utt": utt, "wav": path, "dur_sec": round(one.dur_sec, 3), "emo": one.emo}
-    fields["probs"] = {
-        name: {label: round(p, 4) for label, p in probs.items()}
-        for name, probs in one.probs.items()
-    }
-    if one.vad:
-        fields["vad"] = {name: round(value, 4) for name, value in one.vad.items()}
-    if one.text is not None:
-        fields["text"] = one.text
-    return json.dumps(fields, ensure_ascii=False) + "\n"
+        return {}, read_rttm(args.speakers)
+    return read_table(args.speakers), {}
 
 
 if __name__ == "__main__":

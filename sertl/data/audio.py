@@ -102,8 +102,20 @@ def inspect_audio(path: str | os.PathLike) -> AudioFacts:
     return facts
 
 
-def _decode(path: str | os.PathLike) -> tuple[np.ndarray, int]:
-    """Return (N, channels) float32 and the rate in Hz; BadAudio does not name the file."""
+def inspect_header(path: str | os.PathLike) -> None:
+    """Refuse a file that is no audio, or holds less than its header promises, without decoding it.
+
+    Raises:
+        SertlError: Naming the file.
+    """
+    try:
+        _open(path).close()
+    except BadAudio as error:
+        raise SertlError(f"{path}: {error}") from error
+
+
+def _open(path: str | os.PathLike) -> soundfile.SoundFile:
+    """The file, opened; BadAudio does not name it."""
     name = str(path).strip()
     if name.startswith("|") or name.endswith("|"):
         raise BadAudio("a shell pipe; pipes are not read or executed, write the audio to files")
@@ -112,9 +124,14 @@ def _decode(path: str | os.PathLike) -> tuple[np.ndarray, int]:
         with open(path, "rb") as stream:
             promised, held = _promised_bytes(stream)
             unfinished = _ogg_without_end(stream)
-        with soundfile.SoundFile(path) as file:
-            rate, frames = file.samplerate, file.frames
-            samples = file.read(dtype="float32", always_2d=True)
+        if promised > held:
+            raise BadAudio(
+                f"truncated: the header promises {promised} bytes of audio, the file holds {held}; "
+                "copy it again"
+            )
+        if unfinished:
+            raise BadAudio("truncated: Ogg without its last page; copy it again")
+        file = soundfile.SoundFile(path)
     except FileNotFoundError as error:
         raise BadAudio("no such file") from error
     except IsADirectoryError as error:
@@ -123,14 +140,25 @@ def _decode(path: str | os.PathLike) -> tuple[np.ndarray, int]:
         raise BadAudio(f"cannot be read ({error.strerror})") from error
     except soundfile.SoundFileError as error:
         raise BadAudio(f"cannot be decoded, damaged or not audio ({_reason(error)})") from error
-    if promised > held or len(samples) < frames:
+    if file.frames == 0:
+        file.close()
+        raise BadAudio("holds a header but no samples")
+    return file
+
+
+def _decode(path: str | os.PathLike) -> tuple[np.ndarray, int]:
+    """Return (N, channels) float32 and the rate in Hz; BadAudio does not name the file."""
+    try:
+        with _open(path) as file:
+            rate, frames = file.samplerate, file.frames
+            samples = file.read(dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise BadAudio(f"cannot be decoded, damaged or not audio ({_reason(error)})") from error
+    if len(samples) < frames:
         raise BadAudio(
-            f"truncated: the header promises {max(promised, frames)} "
-            f"{'bytes' if promised > held else 'samples'} of audio, the file holds "
-            f"{held if promised > held else len(samples)}; copy it again"
+            f"truncated: the header promises {frames} samples of audio, the file holds "
+            f"{len(samples)}; copy it again"
         )
-    if unfinished:
-        raise BadAudio("truncated: Ogg without its last page; copy it again")
     if len(samples) == 0:
         raise BadAudio("holds a header but no samples")
     if not np.isfinite(samples).all():

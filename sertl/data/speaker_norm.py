@@ -162,20 +162,21 @@ class SpeakerMemory:
         self._sums: dict[str, tuple[int, torch.Tensor, torch.Tensor]] = {}
 
     def next(
-        self, vectors: torch.Tensor, spks: Sequence[str | None]
+        self, vectors: torch.Tensor, spks: Sequence[str | None], remember: bool = True
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Take in clips, in this order, and say what to take from each; as shifts.
 
         Args:
             vectors: (N, ...).
             spks: N speakers; None is somebody else each time.
+            remember: Keep the clips; else each is added to what is known for itself alone.
         """
         norm, shift, scale = self.norm, [], []
         for vector, spk in zip(vectors.double(), spks, strict=True):
             around = (vector - norm.mean).square()
             count, total, squares = self._sums.get(spk, (0, 0.0, 0.0)) if spk else (0, 0.0, 0.0)
             count, total, squares = count + 1, total + vector, squares + around
-            if spk:
+            if spk and remember:
                 self._sums[spk] = (count, total, squares)
             shift.append((total + norm.weight * norm.mean) / (count + norm.weight))
             if norm.std is not None:

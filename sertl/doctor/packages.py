@@ -53,13 +53,16 @@ def packages() -> Iterator[Finding]:
         tested = {name.lower(): version for name, version in pairs}
     for text in (metadata.requires("sertl") or []) if installed("sertl") else []:
         need = Requirement(text)
-        extra = need.marker is not None and not need.marker.evaluate({"extra": ""})
-        yield _package(need, extra, tested.get(need.name.lower()))
+        # The extra "train" is what every recipe needs.
+        level = PROBLEM
+        if need.marker is not None and not need.marker.evaluate({"extra": "train"}):
+            seldom = need.marker.evaluate({"extra": "microphone"})
+            level = NOTE if seldom else WARNING
+        yield _package(need, level, tested.get(need.name.lower()))
 
 
-def _package(need, extra: bool, tested: str | None) -> Finding:
-    """One package; extra: only some things need it."""
-    bad = WARNING if extra else PROBLEM
+def _package(need, bad: str, tested: str | None) -> Finding:
+    """One package; bad: the level if it is not as it should be."""
     version = installed(need.name)
     if version is None and need.name == "espnet-s3prl" and installed("s3prl"):
         return Finding(NOTE, need.name, "not installed, but s3prl is (see below)")

@@ -184,8 +184,8 @@ class SERModel(nn.Module):
         raise NotImplementedError
 
     def utterance_vectors(self, batch) -> torch.Tensor:
-        """(B, P) what a phase without labels makes of utterances, for stages/frozen_head.py."""
-        raise NotImplementedError
+        """(B, P) what the heads read of utterances; of a phase without labels, what it makes."""
+        return self.pool(batch)
 
     @property
     def start_shape(self) -> tuple[int, int]:

@@ -128,6 +128,10 @@ class Linear(SERModel):
         rows = zip(hidden, lens.tolist(), strict=True)
         return torch.stack([pool_frames(states[:, :n], self.names) for states, n in rows])
 
+    def utterance_vectors(self, batch) -> torch.Tensor:
+        """(B, L * S * D) all layers' vectors side by side."""
+        return self.vectors(batch).flatten(1)
+
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Return log-probabilities (B, C) of each class field, and vad (B, 3)."""
         vectors = self.vectors(batch)

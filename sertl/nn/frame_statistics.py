@@ -40,7 +40,19 @@ def statistic(name: str) -> Statistic:
     if match is None:
         raise unknown_name("statistic of frames", name, [*NAMED, "q10", "q25", "q50", "q75", "q90"])
     share = int(match[1]) / 100
-    return lambda frames: frames.quantile(share, dim=-2)
+    return lambda frames: _quantile(frames, share)
+
+
+def _quantile(frames: torch.Tensor, share: float) -> torch.Tensor:
+    """(..., T, D) -> (..., D), between two frames by their distances."""
+    if not torch.compiler.is_compiling():
+        return frames.quantile(share, dim=-2)
+    # The same in operations that a graph of any length (export/graph.py) can hold.
+    ranked = frames.sort(dim=-2).values
+    place = torch.arange(frames.shape[-2]).amax(dim=0) * share
+    low, high = (x.long().reshape(1) for x in (place.floor(), place.ceil()))
+    low, high = (ranked.index_select(-2, x).squeeze(-2) for x in (low, high))
+    return low + (high - low) * (place - place.floor())
 
 
 def parse_statistics(text: str) -> list[str]:

@@ -36,4 +36,4 @@ class LayerMix(nn.Module):
         # One matrix product reads every layer once; a loop of additions would write each partial
         # sum to memory, and its backward pass a product per layer.
         flat = hidden.flatten(2)  # (B, L, T * D)
-        return torch.matmul(self.weights().to(flat.dtype), flat).unflatten(1, hidden.shape[2:])
+        return torch.matmul(self.weights().to(flat.dtype), flat).view_as(hidden[:, 0])

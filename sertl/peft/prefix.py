@@ -54,7 +54,7 @@ class Prefix(nn.Module):
     def own(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values (B, P, D) for a batch (B, T, D)."""
         return tuple(
-            part.to(like.dtype).expand(len(like), -1, -1) for part in (self.keys, self.values)
+            part.to(like.dtype).expand(like.shape[0], -1, -1) for part in (self.keys, self.values)
         )
 
 

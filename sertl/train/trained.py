@@ -94,26 +94,42 @@ def load_model(folder: str | Path, ckpt: str | None = None) -> Trained:
             trained with, naming the differences.
     """
     path = Path(folder) / BEST
-    saved = checkpoint.load(path)
+    return rebuild(checkpoint.load(path), str(path), ckpt)
+
+
+def rebuild(
+    saved: dict, source: str, ckpt: str | None = None, known_encoder: bool = False
+) -> Trained:
+    """The model of what best.pt holds.
+
+    Args:
+        saved: That.
+        source: Named in errors.
+        ckpt: Where the encoder's checkpoint lies now, if not where training found it.
+        known_encoder: That is certainly the one it was trained with.
+
+    Raises:
+        SertlError: See load_model.
+    """
     missing = [key for key in KEYS if key not in saved]
     if missing or saved.get("format") != FORMAT:
+        lacks = f" (it lacks {', '.join(missing)})" if missing else ""
         raise SertlError(
-            f"{path} does not say how its model is built (it lacks "
-            f"{', '.join(missing) or 'nothing'}, format {saved.get('format')}): it was made by "
-            "another version; train the phase anew (--redo)"
+            f"{source} does not say how its model is built{lacks}: it was made by another version "
+            f"of sertl (format {saved.get('format')}, this one reads {FORMAT}); train the phase "
+            "anew (--redo)"
         )
     spec = Spec(**saved["spec"])
     phase, upstream, conf = saved["phase"], None, saved["upstream"]
     if ckpt is not None:
         conf = {**conf, "ckpt": ckpt}
     if saved["input"] == "wav":
-        lines = differences(saved["encoder"], describe(conf))
-        if lines:
-            raise SertlError(f"{path} was trained on another encoder: " + "; ".join(lines))
+        if not known_encoder:
+            check_encoder(saved["encoder"], conf, source)
         upstream = build_upstream(conf)
         tune(upstream, phase["upstream_conf"], spec.layers, check=False)
     model = MODELS.build(phase["model"], spec, upstream, conf=phase["model_conf"])
-    checkpoint.load_trained(model, saved["model"], str(path))
+    checkpoint.load_trained(model, saved["model"], source)
     if upstream is not None:
         fold_lora(upstream)
         upstream.freeze()
@@ -121,3 +137,20 @@ def load_model(folder: str | Path, ckpt: str | None = None) -> Trained:
     tokenizer = None if packed is None else unpack_tokenizer(packed)
     norm = None if saved["speaker_norm"] is None else SpeakerNorm(**saved["speaker_norm"])
     return Trained(model.eval(), phase, saved["input"], conf, saved["encoder"], tokenizer, norm)
+
+
+def check_encoder(encoder: dict, conf: dict, source: str) -> None:
+    """Refuse a configuration of another encoder than a model was trained with.
+
+    Args:
+        encoder: Fingerprint of that encoder, or of its dump.
+        conf: Where it is now.
+        source: Of the model, named in the error.
+
+    Raises:
+        SertlError: Naming the differences.
+    """
+    now = describe(conf)
+    lines = differences({key: encoder.get(key) for key in now}, now)
+    if lines:
+        raise SertlError(f"{source} was trained on another encoder: " + "; ".join(lines))

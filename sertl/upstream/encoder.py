@@ -112,6 +112,26 @@ class Upstream(nn.Module):
             hidden = [states[i].float().masked_fill(padding[:, :, None], 0.0) for i in layers]
         return hidden, torch.tensor(frames, device=wavs.device)
 
+    def encode_equal(
+        self, wavs: torch.Tensor, layers: Sequence[int]
+    ) -> tuple[list[torch.Tensor], int]:
+        """What forward gives for clips of one length, in operations that a graph can hold.
+
+        Args:
+            wavs: (B, N) float32; B and N may be symbols of a graph, N at least 1.
+            layers: Hidden states to return, in this order.
+
+        Returns:
+            len(layers) tensors (B, T, D), and T.
+
+        Raises:
+            SertlError: If this kind of encoder cannot be exported.
+        """
+        raise SertlError(
+            f"this upstream ({type(self).__name__}) cannot be exported: graphs are made of wav2vec "
+            "2.0, HuBERT, data2vec, WavLM and Whisper"
+        )
+
     def windows(self, num_samples: int) -> list[int]:
         """Frames of each stretch of a clip that the blocks see by itself, in their order.
 

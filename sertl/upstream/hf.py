@@ -19,7 +19,7 @@ from transformers import HubertModel, Wav2Vec2Model
 from sertl.errors import SertlError
 from sertl.upstream.blocks import hf_block
 from sertl.upstream.encoder import set_dropout
-from sertl.upstream.native import STRIDE, FrameUpstream
+from sertl.upstream.native import STRIDE, FrameUpstream, standard
 
 MODELS = {"hf_hubert": HubertModel, "hf_wav2vec2": Wav2Vec2Model}
 TYPES = {"hf_hubert": "hubert", "hf_wav2vec2": "wav2vec2"}  # model_type of config.json
@@ -47,6 +47,9 @@ class HFUpstream(FrameUpstream):
         if not self.normalize:
             return clip
         return (clip - clip.mean()) / (clip.var(unbiased=False) + 1e-7).sqrt()
+
+    def normalise_equal(self, wavs):
+        return standard(wavs, 1e-7) if self.normalize else wavs
 
     def blocks(self):
         stable = self.model.config.do_stable_layer_norm

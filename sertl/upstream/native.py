@@ -47,6 +47,20 @@ class FrameUpstream(Upstream):
         states = self.transform(x, padding if min(frames) < max(frames) else None, layers)
         return {i: repeat_last(h, frames, wanted) for i, h in states.items()}, wanted
 
+    def encode_equal(self, wavs, layers):
+        features = self.convolve(self.normalise_equal(wavs))
+        with in_float32(features):
+            x = self.project(features.float())
+        states = self.transform(x, None, set(layers))
+        wanted = (wavs.shape[1] + STRIDE - 1) // STRIDE
+        # The convolutions yield one or two frames fewer; the last is repeated.
+        index = torch.arange(wanted).clamp(max=x.shape[1] - 1)
+        return [states[i][:, index] for i in layers], wanted
+
+    def normalise_equal(self, wavs: torch.Tensor) -> torch.Tensor:
+        """(B, N) -> (B, N): normalise, each row by itself."""
+        raise NotImplementedError
+
     def windows(self, num_samples):
         frames = max(num_samples, MIN_SAMPLES)
         for layer in self.model.feature_extractor.conv_layers:
@@ -100,6 +114,12 @@ class FrameUpstream(Upstream):
         raise NotImplementedError
 
 
+def standard(wavs: torch.Tensor, eps: float) -> torch.Tensor:
+    """(B, N) rows at zero mean and unit variance."""
+    middle = wavs - wavs.mean(dim=1, keepdim=True)
+    return middle / (middle.square().mean(dim=1, keepdim=True) + eps).sqrt()
+
+
 class NativeUpstream(FrameUpstream):
     """S3PRL's wav2vec 2.0, HuBERT and data2vec models.
 
@@ -121,6 +141,9 @@ class NativeUpstream(FrameUpstream):
 
     def normalise(self, clip):
         return F.layer_norm(clip, clip.shape) if self.normalize else clip
+
+    def normalise_equal(self, wavs):
+        return standard(wavs, 1e-5) if self.normalize else wavs
 
     def blocks(self):
         encoder = self.model.encoder
@@ -188,7 +211,7 @@ class WavLMUpstream(NativeUpstream):
 
     def carried(self, x):
         attention = self.model.encoder.layers[0].self_attn
-        bias = attention.compute_bias(len(x), len(x))  # (H, T, T)
+        bias = attention.compute_bias(x.shape[0], x.shape[0])  # (H, T, T)
         return bias.repeat(x.shape[1], 1, 1)
 
     def block(self, block, x, padding, carried):

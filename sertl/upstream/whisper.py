@@ -73,6 +73,17 @@ class LogMel(nn.Module):
             mel = (self.filters @ power).clamp(min=1e-10).log10()  # (bins, N // 160)
             return (torch.maximum(mel, mel.max() - 8.0) + 4.0) / 4.0
 
+    def equal(self, wavs: torch.Tensor) -> torch.Tensor:
+        """(B, N) -> (B, bins, N // 160): the same by a matrix product instead of an FFT."""
+        steps = torch.arange(WINDOW, dtype=torch.float64)
+        angles = torch.outer(torch.arange(1 + WINDOW // 2).double(), steps) * (2 * math.pi / WINDOW)
+        basis = torch.cat([angles.cos(), -angles.sin()]) * self.window.double()
+        wavs = F.pad(wavs[:, None], (WINDOW // 2, WINDOW // 2), mode="reflect")
+        parts = F.conv1d(wavs, basis.float()[:, None], stride=HOP)[:, :, :-1]  # (B, 402, M)
+        power = parts.square().unflatten(1, (2, 1 + WINDOW // 2)).sum(dim=1)
+        mel = (self.filters @ power).clamp(min=1e-10).log10()
+        return (torch.maximum(mel, mel.amax(dim=(1, 2), keepdim=True) - 8.0) + 4.0) / 4.0
+
 
 class WhisperUpstream(Upstream):
     """See the module's docstring.
@@ -116,9 +127,12 @@ class WhisperUpstream(Upstream):
     def run_blocks(
         self, x: torch.Tensor, frames: list[int], layers: set[int], first: int
     ) -> dict[int, torch.Tensor]:
-        """Hidden states of layers, (W, T, D), from hidden state `first` of W windows on."""
+        """Hidden states of layers, (W, T, D), from hidden state `first` of W windows on.
+
+        frames: Of each window; none where all are whole.
+        """
         padding = None
-        if not self.pad_to_30s and min(frames) < x.shape[1]:
+        if not self.pad_to_30s and frames and min(frames) < x.shape[1]:
             keep = ~frame_padding(frames, x.device)[:, None, None, :]
             padding = keep.expand(-1, 1, x.shape[1], -1)  # (W, 1, T, T), True is attended to
         states = {}
@@ -130,6 +144,17 @@ class WhisperUpstream(Upstream):
             if i in layers:
                 states[i] = x
         return states
+
+    def encode_equal(self, wavs, layers):
+        if self.pad_to_30s:
+            raise SertlError("a Whisper with pad_to_30s cannot be exported")
+        mel = self.logmel.equal(wavs)  # (B, bins, M)
+        with in_float32(mel):
+            x = F.gelu(self.encoder.conv1(mel))
+            x = F.gelu(self.encoder.conv2(x)).transpose(1, 2)  # (B, T, D)
+        x = x + self.encoder.embed_positions.weight[: x.shape[1]]
+        states = self.run_blocks(x, [], set(layers), 0)
+        return [states[i] for i in layers], x.shape[1]
 
     def windows(self, num_samples):
         if self.pad_to_30s:

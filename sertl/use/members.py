@@ -26,12 +26,7 @@ def find_members(
     if (path / BEST).is_file():
         fingerprint.require_done(path, "stage 6 (train)")
         return [path]
-    exp = next((p for p in (path, *path.parents) if (p / "config.yaml").is_file()), None)
-    if exp is None:
-        raise SertlError(
-            f"{path}: no trained model; expected an experiment (exp/<tag>, with config.yaml), a "
-            f"fold of one, or a phase's folder with {BEST}"
-        )
+    exp = experiment_of(path)
     phase = load_yaml(exp / "config.yaml")["phases"][-1]["name"]
     runs = [path] if path != exp else sorted(exp.glob("seed*/fold*"), key=_numbers)
     found = {}
@@ -47,6 +42,22 @@ def find_members(
     if not wanted:
         raise SertlError(f"{path}: no run of phase '{phase}' is finished; run stage 6")
     return [found[n] for n in wanted]
+
+
+def experiment_of(path: str | Path) -> Path:
+    """The experiment's folder of a path in it.
+
+    Raises:
+        SertlError: There is none.
+    """
+    path = Path(path)
+    for folder in (path, *path.parents):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise SertlError(
+        f"{path}: no trained model; expected an experiment (exp/<tag>, with config.yaml), a fold "
+        f"of one, a phase's folder with {BEST}, or a packed model"
+    )
 
 
 def _numbers(run: Path) -> tuple[int, int]:

@@ -11,8 +11,9 @@ order in which they come, whatever it was trained with; clips without a speaker 
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,30 +29,16 @@ from sertl.models.base import MODELS
 from sertl.nn.frame_statistics import pool_frames
 from sertl.train.ctc_text import to_text
 from sertl.train.settings import AUTOCAST
-from sertl.train.trained import Trained, load_model
+from sertl.train.trained import Trained, check_encoder, load_model
 from sertl.upstream.build import build_upstream
 from sertl.use.members import find_members
+from sertl.use.packed import is_packed
+from sertl.use.prediction import Prediction, averaged
+from sertl.use.unpacking import unpacked
 
-VAD = ("valence", "arousal", "dominance")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What is said of a clip; None and {} where the model has no such output.
-
-    Attributes:
-        emo: The most probable emotion.
-        probs: Probability of each class field's classes, by field: {"emo": {"ang": 0.9, …}, …}.
-        vad: valence, arousal and dominance, in the training corpus's scale.
-        text: Transcript; of an ensemble the first model's.
-        dur_sec: Duration of the clip.
-    """
-
-    emo: str | None
-    probs: dict[str, dict[str, float]]
-    vad: dict[str, float]
-    text: str | None
-    dur_sec: float
+if TYPE_CHECKING:
+    from sertl.use.stream import EmotionStream
+    from sertl.use.timeline import Timeline
 
 
 @dataclass
@@ -105,7 +92,7 @@ class Predictor:
         """Open what a path means (use/members.py).
 
         Args:
-            path: An experiment, a fold of it, or a phase's folder.
+            path: An experiment, a fold of it, a phase's folder, or a packed model.
             seeds, folds: Of an experiment, only these.
             ckpt: Where the encoder's checkpoint lies now, if not where training found it.
             device: Where models run.
@@ -113,24 +100,23 @@ class Predictor:
         Raises:
             SertlError: Nothing trained there; damaged or foreign files; another encoder.
         """
-        encoders: dict[str, torch.nn.Module] = {}
-        members = []
-        for folder in find_members(path, seeds, folds):
-            trained = load_model(folder, ckpt)
-            encoder = None
-            if trained.input == "feats":
-                conf = trained.upstream if ckpt is None else {**trained.upstream, "ckpt": ckpt}
-                key = repr(sorted(conf.items(), key=str))
-                if key not in encoders:
-                    encoders[key] = build_upstream(conf)
-                encoder = encoders[key]
-            members.append(Member(trained, encoder, *_reads(trained)))
-        return cls(members, device)
+        if is_packed(path):
+            with unpacked(path, seeds, folds, ckpt) as found:
+                return cls(_with_encoders(found), device)
+        found = [load_model(folder, ckpt) for folder in find_members(path, seeds, folds)]
+        for trained in found:
+            check_encoder(trained.encoder, trained.upstream, str(path))
+        return cls(_with_encoders(found), device)
 
     @property
     def labels(self) -> list[str]:
         """Emotions, in the order of the model's outputs."""
         return list(self.members[0].trained.spec.labels)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a model knows speakers by what they said before."""
+        return any(member.speakers is not None for member in self.members)
 
     def __call__(
         self, wav: np.ndarray | torch.Tensor, sample_rate: int, speaker: str | None = None
@@ -144,33 +130,83 @@ class Predictor:
         """
         return self.predict([prepared(wav, sample_rate)], [speaker])[0]
 
+    def stream(self, sample_rate: int = SAMPLE_RATE, **options) -> "EmotionStream":
+        """Speech as it comes; see use/stream.py.
+
+        Args:
+            sample_rate: Of the chunks, in Hz.
+            options: plan and update_sec of EmotionStream.
+        """
+        from sertl.use.stream import EmotionStream
+
+        return EmotionStream(self, sample_rate, **options)
+
+    def timeline(self, path: str | Path, **options) -> "Timeline":
+        """When in a recording is which emotion; see use/timeline.py.
+
+        Args:
+            path: Audio file.
+            options: plan and turns of timeline().
+        """
+        from sertl.use.timeline import timeline
+
+        return timeline(self, str(path), **options)
+
     def predict(
-        self, wavs: Sequence[torch.Tensor], speakers: Sequence[str | None] | None = None
+        self,
+        wavs: Sequence[torch.Tensor],
+        speakers: Sequence[str | None] | None = None,
+        vectors: bool = False,
+        remember: bool = True,
     ) -> list[Prediction]:
         """Predict clips in one batch.
 
         Args:
-            wavs: B tensors (N_b,) float32 at 16 kHz.
+            wavs: B tensors or arrays (N_b,) float32 at 16 kHz.
             speakers: B names, None where nobody is named.
+            vectors: Fill in utterance vectors: what the model's head reads.
+            remember: Whether the clips count among what is known of their speakers from now on.
+
+        Raises:
+            SertlError: Vectors of several models, whose dimensions mean different things.
         """
+        if vectors and len(self.members) > 1:
+            raise SertlError(
+                f"utterance vectors are those of one model, and {len(self.members)} are averaged "
+                "here; choose one (--seeds 1 --folds 1)"
+            )
+        wavs = [torch.as_tensor(wav) for wav in wavs]
         speakers = [None] * len(wavs) if speakers is None else list(speakers)
         with self._turn, torch.inference_mode():
-            said = [self._ask(member, wavs, speakers) for member in self.members]
+            shared: dict[tuple, Batch] = {}
+            said = [self._ask(m, wavs, speakers, vectors, remember, shared) for m in self.members]
         return [
             self._averaged([out[i] for out in said], len(wav) / SAMPLE_RATE)
             for i, wav in enumerate(wavs)
         ]
 
     def _ask(
-        self, member: Member, wavs: Sequence[torch.Tensor], speakers: Sequence[str | None]
+        self,
+        member: Member,
+        wavs: Sequence[torch.Tensor],
+        speakers: Sequence[str | None],
+        vectors: bool,
+        remember: bool,
+        shared: dict[tuple, Batch],
     ) -> list[dict]:
-        """Outputs of a member for each clip."""
+        """Outputs of a member for each clip; `shared` keeps what several of them read."""
         model, trained = member.trained.model, member.trained
-        batch = self._batch(member, wavs)
+        spec = trained.spec
+        reads = (id(member.encoder), *spec.layers, spec.normalise, member.statistics)
+        if member.encoder is None or reads not in shared:
+            shared[reads] = self._batch(member, wavs)
+        batch = replace(shared[reads])
         dtype = AUTOCAST[trained.phase["optim_conf"]["autocast"]]
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
-            self._normalise(member, batch, speakers)
+            self._normalise(member, batch, speakers, remember)
             out = model.predict(batch)
+            if vectors:
+                out["vector"] = model.centred(model.utterance_vectors(batch), batch)
         if "ctc" in out:
             out["text"] = to_text(out.pop("ctc"), trained.tokenizer)
         return [
@@ -195,7 +231,9 @@ class Predictor:
         vectors = [pool_frames(clip[:, :n], member.statistics) for clip, n in rows]
         return Batch(utt=names, vectors=torch.stack(vectors))
 
-    def _normalise(self, member: Member, batch: Batch, speakers: Sequence[str | None]) -> None:
+    def _normalise(
+        self, member: Member, batch: Batch, speakers: Sequence[str | None], remember: bool
+    ) -> None:
         """Take out of the batch, or of the model's pooled vectors, what speakers have in common."""
         if member.speakers is None:
             return
@@ -210,7 +248,7 @@ class Predictor:
             model.predict(batch)
             vectors = torch.stack([model.collected[utt] for utt in batch.utt])
             model.collected = None
-        shift, scale = member.speakers.next(vectors.float().cpu(), speakers)
+        shift, scale = member.speakers.next(vectors.float().cpu(), speakers, remember)
         if batch.wav is not None:
             rows = shift[:, None] if scale is None else torch.stack([shift, scale], dim=1)
             model.shifts = dict(zip(batch.utt, rows, strict=True))
@@ -224,23 +262,25 @@ class Predictor:
 
     def _averaged(self, said: Sequence[dict], dur_sec: float) -> Prediction:
         classes = self.members[0].trained.spec.all_classes
-        probs = {
-            name: dict(
-                zip(
-                    classes[name],
-                    torch.stack([s[name].softmax(dim=0) for s in said]).mean(dim=0).tolist(),
-                    strict=True,
-                )
-            )
-            for name in said[0]
-            if name in classes
-        }
-        emo = max(probs["emo"], key=probs["emo"].get) if "emo" in probs else None
-        vad = {}
-        if "vad" in said[0]:
-            values = torch.stack([s["vad"] for s in said]).mean(dim=0).tolist()
-            vad = dict(zip(VAD, values, strict=True))
-        return Prediction(emo, probs, vad, said[0].get("text"), dur_sec)
+        probs = [{n: v.softmax(dim=0).numpy() for n, v in s.items() if n in classes} for s in said]
+        vads = [s["vad"].numpy() for s in said if "vad" in s]
+        vector = said[0]["vector"].numpy() if "vector" in said[0] else None
+        return averaged(classes, probs, vads, said[0].get("text"), dur_sec, vector)
+
+
+def _with_encoders(found: Sequence[Trained]) -> list[Member]:
+    """Build the encoders of those that read features; equal ones once."""
+    encoders: dict[str, torch.nn.Module] = {}
+    members = []
+    for trained in found:
+        encoder = None
+        if trained.input == "feats":
+            key = repr(sorted(trained.upstream.items(), key=str))
+            if key not in encoders:
+                encoders[key] = build_upstream(trained.upstream)
+            encoder = encoders[key]
+        members.append(Member(trained, encoder, *_reads(trained)))
+    return members
 
 
 def prepared(wav: np.ndarray | torch.Tensor, sample_rate: int) -> torch.Tensor:

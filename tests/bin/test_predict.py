@@ -9,21 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
+from fake_predictor import hush, voice
 
 from sertl.atomic import write_json
-from sertl.bin.predict import as_line, batches, numbers
 from sertl.config import save_config
+from sertl.data.ark import read_array, read_scp
 from sertl.data.datadir import Utterance, write_data_dir
 from sertl.data.folds import PROTOCOL
 from sertl.errors import SertlError
 from sertl.runs import Run
 from sertl.stages.experiment import resolve
 from sertl.stages.training import train_phase
-from sertl.use.predictor import Prediction
+from sertl.use.opening import numbers
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-ONE = Prediction("sad", {"emo": {"ang": 0.25, "sad": 0.75}}, {"valence": 2.0}, "good", 1.25)
 
 
 @pytest.fixture(scope="module")
@@ -81,22 +80,85 @@ def test_bad_recordings(model, tmp_path):
     assert nothing.returncode == 1 and "no trained model" in nothing.stderr
 
 
-def test_a_line_of_each_kind():
-    assert as_line("u", "u.wav", ONE, "tsv", ["ang", "sad"]) == "u\tsad\t0.2500\t0.7500\n"
-    row = json.loads(as_line("u", "u.wav", ONE, "json", ["ang", "sad"]))
-    assert row == {
-        "utt": "u", "wav": "u.wav", "dur_sec": 1.25, "emo": "sad",
-        "probs": {"emo": {"ang": 0.25, "sad": 0.75}}, "vad": {"valence": 2.0}, "text": "good",
-    }  # fmt: skip
+def test_interrupted_it_goes_on(model, tmp_path):
+    """Killed after some lines, the same command ends with the lines of an undisturbed run."""
+    out, names = (
+        tmp_path / "out.jsonl",
+        [model / f"{spk}-{n}.wav" for spk in "ab" for n in range(4)],
+    )
+    options = ("--model", model / "exp", "--batch-sec", "0.25", "--out", out)
+    assert call(*options, *names).returncode == 0
+    whole = out.read_text()
+    out.unlink()
+    code = (
+        "import sys\nfrom sertl.use import output\nold, n = output.Output.write, [0]\n"
+        "def write(self, *a):\n    n[0] += 1\n    old(self, *a); self._lines.flush()\n"
+        "    if n[0] == 3:\n        import os; os._exit(9)\n"
+        "output.Output.write = write\nimport runpy\n"
+        "runpy.run_module('sertl.bin.predict', run_name='__main__')\n"
+    )
+    words = [sys.executable, "-c", code, *map(str, (*options, *names))]
+    assert subprocess.run(words, capture_output=True).returncode == 9
+    assert (tmp_path / "out.jsonl.partial").read_text().count("\n") == 3 and not out.exists()
+    done = call(*options, *names)
+    assert done.returncode == 0 and out.read_text() == whole
 
 
-def test_batches_hold_so_many_padded_seconds(tmp_path):
-    sources = []
-    for n, sec in enumerate((1.0, 2.0, 1.0, 0.5)):
-        soundfile.write(tmp_path / f"{n}.wav", 0.1 * torch.randn(int(16000 * sec)).numpy(), 16000)
-        sources.append((str(n), str(tmp_path / f"{n}.wav")))
-    found = [[utt for utt, _, _ in batch] for batch in batches(sources, 4.0, False, [])]
-    assert found == [["0", "1"], ["2", "3"]]
+def test_two_processes_say_the_same(model, tmp_path):
+    names = [model / f"{spk}-{n}.wav" for spk in "ab" for n in range(4)]
+    options = ("--model", model / "exp", "--batch-sec", "0.5", *names)
+    one, two = call(*options), call("--nj", "2", *options)
+    assert two.returncode == 0 and two.stdout == one.stdout
+    (tmp_path / "bad.wav").write_bytes(b"RIFF")
+    bad = call("--nj", "2", *options, tmp_path / "bad.wav")
+    assert bad.returncode == 1 and "bad.wav" in bad.stderr and "Traceback" not in bad.stderr
+
+
+def test_utterance_vectors(model, tmp_path):
+    out = tmp_path / "v.ark"
+    done = call("--model", model / "exp", "--embeddings", out, model / "c-0.wav", model / "c-1.wav")
+    assert done.returncode == 0, done.stderr
+    names = [str(model / "c-0.wav"), str(model / "c-1.wav")]
+    assert sorted(read_scp(tmp_path / "v.scp")) == names
+    assert read_array(read_scp(tmp_path / "v.scp")[names[0]], names[0]).shape == (32,)
+
+
+def test_timelines(model, tmp_path):
+    long = np.concatenate([hush(1), voice(2), hush(1), voice(1.5), hush(1)])
+    soundfile.write(tmp_path / "long.wav", long, 16000)
+    base = ("--model", model / "exp", "--timeline", "--vad", "energy", tmp_path / "long.wav")
+    rows = json.loads(call(*base, "--plot", tmp_path / "p.png").stdout)["segments"]
+    assert len(rows) == 2 and (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    for kind in ("csv", "textgrid", "srt"):
+        ran = call(*base, "--format", kind)
+        assert ran.returncode == 0 and ran.stdout.count(rows[0]["emo"]) >= 1
+    many = call(*base, model / "a-0.wav", "--format", "srt", "--out", tmp_path / "subtitles")
+    assert many.returncode == 0, many.stderr
+    assert sorted(p.name for p in (tmp_path / "subtitles").iterdir()) == ["a-0.srt", "long.srt"]
+    (tmp_path / "t.rttm").write_text("SPEAKER long 1 1 2 <NA> <NA> A <NA> <NA>\n")
+    turns = json.loads(call(*base, "--speakers", tmp_path / "t.rttm").stdout)["segments"]
+    assert [(t["start"], t["end"], t["spk"]) for t in turns] == [(1.0, 3.0, "A")]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--format", "srt"], "expected json, tsv, kaldi"),
+        (["--timeline", "--format", "tsv"], "expected json, csv, textgrid, srt"),
+        (["--timeline", "--embeddings", "v.ark"], "without --timeline"),
+        (["--speakers", "cluster:2"], "with --timeline"),
+        (["--timeline", "--speakers", "cluster:x"], "expected a number of speakers"),
+        (["--timeline", "--vad", "silera"], "did you mean 'silero'"),
+        (["--timeline", "--max-sec", "90"], "expected 1 to 30"),
+        (["--plot", "a.png"], "with --timeline"),
+        (["--nj", "0"], "at least 1"),
+        (["--embeddings", "v.txt"], ".npy or .ark"),
+        (["--folds", "x"], "takes numbers"),
+    ],
+)
+def test_options_that_mean_nothing(model, words, reason):
+    ran = call("--model", model / "exp", *words, model / "a-0.wav")
+    assert ran.returncode == 1 and reason in ran.stderr and "Traceback" not in ran.stderr
 
 
 def test_numbers():

@@ -13,6 +13,7 @@ from copies import recipe_env
 
 from sertl.data.datadir import read_data_dir
 from sertl.data.table import read_table
+from sertl.use.packed import Packed
 
 FAST = ("--set", "optim_conf.epochs=6", "optim_conf.patience=0", "--tag", "mini")
 
@@ -41,6 +42,14 @@ def test_every_stage_left_its_files_with_the_same_ids(mini):
         assert set(read_table(decoded / "hyp_emo")) == set(test.utts)
     for name in ("RESULTS.md", "report.html", "config.yaml", "command.txt"):
         assert (mini.folder / "exp/mini" / name).stat().st_size > 0, name
+
+
+def test_it_ends_with_a_packed_model_and_a_prediction(mini):
+    said = json.loads((mini.folder / "exp/mini/prediction.jsonl").read_text())
+    assert said["emo"] in ("ang", "hap", "neu", "sad") and said["wav"].startswith("downloads/wav/")
+    packed = Packed(mini.folder / "exp/mini/model.sertl")
+    assert len(packed.manifest["members"]) == 2
+    assert b"free of rights" in packed.read("README.md") and packed.read("scores.json")
 
 
 def test_better_than_chance_and_not_void(mini):

@@ -214,7 +214,7 @@ def test_help_and_refusals(table, tmp_path, script):
 def test_tuning_rows_differ_in_what_they_name(table):
     _, calls = table(
         "tuning.sh", "t", "2", "all", "--nj", "1", "--set", "optim_conf.autocast=bf16",
-        "upstream.dtype=bf16",
+        "upstream.dtype=bf16", "optim_conf.updates=300",
     )  # fmt: skip
     rows = {}
     for call in calls:
@@ -231,7 +231,7 @@ def test_tuning_rows_differ_in_what_they_name(table):
     budgets = {
         tag: (p["optim_conf"]["epochs"], p["optim_conf"]["updates"]) for tag, p in rows.items()
     }
-    assert budgets.pop("t_frozen") == (0, 0) and {*budgets.values()} == {(0, 250)}
+    assert budgets.pop("t_frozen") == (0, 0) and {*budgets.values()} == {(0, 300)}
     for tag, phase in rows.items():
         assert ("asr" in phase["model_conf"]["tasks"]) == tag.endswith("_asr")
         assert (phase["upstream_conf"]["from_layer"] == 2) == ("top" in tag)

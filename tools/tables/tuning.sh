@@ -48,7 +48,12 @@ tune() { # ROW METHOD SETTINGS…
 for one in $chosen; do
   case $one in
     linear) reference "${name}_linear" "${options[@]}" --set "${settings[@]}" ;;
-    frozen) tune frozen two_stage/all_ser optim_conf.epochs=0 optim_conf.updates=0 ;;
+    frozen) # last, so that no budget among the options takes its place
+      settings_were=("${settings[@]}")
+      settings+=(optim_conf.epochs=0 optim_conf.updates=0)
+      tune frozen two_stage/all_ser
+      settings=("${settings_were[@]}")
+      ;;
     all_ser) tune all_ser two_stage/all_ser ;;
     all_ser_asr) tune all_ser_asr two_stage/all_ser_asr "${asr[@]}" ;;
     top_ser) tune top_ser two_stage/all_ser "upstream_conf.from_layer=$first" ;;

@@ -1,0 +1,84 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""Predict whole recordings, many at a time: batches of paths, read where they are predicted."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import soundfile
+
+from sertl.data.audio import read_audio
+from sertl.errors import SertlError
+from sertl.use.opening import AnyPredictor
+from sertl.use.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording to predict: its id, path, and speaker if known."""
+
+    utt: str
+    path: str
+    spk: str | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """Recordings of a batch, and what is wanted of them.
+
+    Attributes:
+        recordings: B of them.
+        vectors: Whether utterance vectors are.
+        keep_going: Leave out what cannot be read.
+    """
+
+    recordings: tuple[Recording, ...]
+    vectors: bool
+    keep_going: bool
+
+
+def batches(recordings: Iterable[Recording], batch_sec: float) -> Iterator[tuple[Recording, ...]]:
+    """Recordings in order, as many a time as batch_sec padded seconds hold by their headers."""
+    batch: list[Recording] = []
+    longest = 0.0
+    for one in recordings:
+        longest_now = max(longest, _header_sec(one.path))
+        if batch and longest_now * (len(batch) + 1) > batch_sec:
+            yield tuple(batch)
+            batch, longest_now = [], _header_sec(one.path)
+        batch.append(one)
+        longest = longest_now
+    if batch:
+        yield tuple(batch)
+
+
+def _header_sec(path: str) -> float:
+    """Duration that the header promises; 0 where there is none to read, which reading reports."""
+    try:
+        return float(soundfile.info(path).duration)
+    except (soundfile.SoundFileError, OSError, RuntimeError):
+        return 0.0
+
+
+def predict_batch(predictor: AnyPredictor, work: Work) -> list[tuple[Recording, Prediction | str]]:
+    """Each recording with its prediction, or with the reason why it was left out.
+
+    Raises:
+        SertlError: A recording that cannot be read, unless work.keep_going.
+    """
+    wavs, errors = [], {}
+    for one in work.recordings:
+        try:
+            wavs.append(read_audio(one.path, one.utt if one.utt != one.path else None))
+        except SertlError as error:
+            if not work.keep_going:
+                raise
+            errors[one.utt] = str(error)
+    good = [one for one in work.recordings if one.utt not in errors]
+    said = predictor.predict(wavs, [one.spk for one in good], work.vectors) if good else []
+    found: dict[str, Prediction | str] = dict(zip((one.utt for one in good), said, strict=True))
+    return [(one, errors.get(one.utt) or found[one.utt]) for one in work.recordings]
+
+
+def total_sec(said: Iterable[Prediction | str]) -> float:
+    """Seconds of audio that were predicted."""
+    return sum(one.dur_sec for one in said if isinstance(one, Prediction))
