@@ -124,7 +124,9 @@ def speakers(args: argparse.Namespace) -> tuple[dict[str, str], dict]:
     """
     if not args.speakers or args.speakers.startswith("cluster:") or args.speaker_norm == "none":
         return {}, {}
-    text = Path(args.speakers).read_text("utf-8") if Path(args.speakers).is_file() else ""
+    text = (
+        Path(args.speakers).read_text("utf-8", "replace") if Path(args.speakers).is_file() else ""
+    )
     if text.lstrip(";# \n").startswith("SPEAKER "):
         if not args.timeline:
             raise SertlError(f"--speakers {args.speakers}: RTTM says who speaks when: --timeline")

@@ -155,10 +155,11 @@ class SpeakerMemory:
 
     Args:
         norm: From fit_speaker_norm, of any mode.
+        most: Speakers that are remembered; beyond, those not heard for longest are forgotten.
     """
 
-    def __init__(self, norm: SpeakerNorm):
-        self.norm = norm
+    def __init__(self, norm: SpeakerNorm, most: int = 10_000):
+        self.norm, self.most = norm, most
         self._sums: dict[str, tuple[int, torch.Tensor, torch.Tensor]] = {}
 
     def next(
@@ -177,6 +178,9 @@ class SpeakerMemory:
             count, total, squares = self._sums.get(spk, (0, 0.0, 0.0)) if spk else (0, 0.0, 0.0)
             count, total, squares = count + 1, total + vector, squares + around
             if spk and remember:
+                self._sums.pop(spk, None)  # to the end: heard last
+                while len(self._sums) >= self.most:
+                    del self._sums[next(iter(self._sums))]
                 self._sums[spk] = (count, total, squares)
             shift.append((total + norm.weight * norm.mean) / (count + norm.weight))
             if norm.std is not None:

@@ -23,7 +23,7 @@ from fastapi.staticfiles import StaticFiles
 from sertl import __version__
 from sertl.data.audio import read_audio
 from sertl.errors import SertlError, unknown_name
-from sertl.serve.limits import Limits, check_length, check_token, keep
+from sertl.serve.limits import Limits, check_length, check_size, check_token, keep
 from sertl.serve.request_queue import Batcher, Busy
 from sertl.serve.streaming import router as streaming
 from sertl.use.opening import AnyPredictor
@@ -70,6 +70,7 @@ def make_app(
     app.state.vad, app.state.examples = vad, dict(examples or {})
     app.state.batchers = {name: Batcher(model) for name, model in models.items()}
     app.state.streams = 0
+    app.middleware("http")(_before_reading)
     app.include_router(guarded)
     app.include_router(streaming)
     app.add_exception_handler(SertlError, _refused)
@@ -82,6 +83,17 @@ def make_app(
             return FileResponse(PAGE / "index.html")
 
     return app
+
+
+async def _before_reading(request: Request, call_next):
+    """Token and size are looked at before a body is taken in."""
+    try:
+        await check_size(request)
+        if request.method == "POST":
+            await check_token(request)
+    except HTTPException as error:
+        return JSONResponse({"detail": error.detail}, error.status_code)
+    return await call_next(request)
 
 
 async def _refused(_request: Request, error: Exception) -> JSONResponse:

@@ -21,6 +21,7 @@ class Limits:
 
     Attributes:
         upload_mib: Of a file.
+        request_mib: Of all that a request holds.
         clip_sec: Of a clip to predict as a whole.
         recording_sec: Of a recording to make a timeline of.
         files: Of one request.
@@ -30,6 +31,7 @@ class Limits:
     """
 
     upload_mib: float = 50.0
+    request_mib: float = 200.0
     clip_sec: float = 60.0
     recording_sec: float = 600.0
     files: int = 32
@@ -43,6 +45,18 @@ def authorised(given: str | None, limits: Limits) -> bool:
     if not limits.token:
         return True
     return secrets.compare_digest((given or "").encode(), f"Bearer {limits.token}".encode())
+
+
+async def check_size(request: Request) -> None:
+    """Refuse a body before it is read: larger than a request may be (413), of no length (411)."""
+    if request.method != "POST":
+        return
+    most = request.app.state.limits.request_mib
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal():
+        raise HTTPException(411, "a request must say its Content-Length")
+    if int(length) > most * 2**20:
+        raise HTTPException(413, f"a request is larger than {most:g} MiB")
 
 
 async def check_token(request: Request) -> None:

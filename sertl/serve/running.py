@@ -66,9 +66,10 @@ def serve(args: argparse.Namespace, page: bool) -> None:
         ) from error
     token = os.environ.get("SERTL_TOKEN", "")
     limits = Limits(
-        args.upload_mib,
-        args.clip_sec,
-        args.recording_sec,
+        upload_mib=args.upload_mib,
+        request_mib=4 * args.upload_mib,
+        clip_sec=args.clip_sec,
+        recording_sec=args.recording_sec,
         timeout_sec=args.timeout_sec,
         token=token,
     )

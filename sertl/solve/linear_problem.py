@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch.nn import functional as F
 
 logger = logging.getLogger(__name__)
@@ -235,6 +234,8 @@ def _descend(
         return float(value), gradient.reshape(-1).double().cpu().numpy()
 
     begin = start.flatten(1) * scale[:, None]
+    from scipy.optimize import minimize  # not needed, and slow to import, to predict
+
     found = minimize(
         loss_and_slope,
         begin.reshape(-1).double().cpu().numpy(),

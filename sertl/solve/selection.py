@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFold
 
 from sertl.errors import SertlError, unknown_name
 from sertl.nn.solved_head import COMBINE, SolvedHead, mean_of_probabilities, stacked
@@ -147,6 +146,9 @@ def inner_splits(groups: Sequence[str], classes: np.ndarray | None) -> tuple[lis
     Raises:
         SertlError: One speaker, and no classes or too few utterances.
     """
+    # Here, as prediction with what was chosen does without a second of imports.
+    from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFold
+
     names = np.unique(groups)
     blank = np.zeros(len(groups))
     if len(names) == 1:

@@ -84,6 +84,15 @@ def test_limits():
     assert not folder.exists()
 
 
+def test_a_body_that_is_too_large_is_refused_before_it_is_read():
+    limits = Limits(request_mib=0.01)
+    with testclient.TestClient(make_app({"m": FakePredictor()}, limits, "energy")) as client:
+        big = client.post("/predict", files=upload(("a.wav", LOUD)))
+        assert big.status_code == 413 and "0.01 MiB" in big.json()["detail"]
+        parts = client.post("/predict", content=iter([b"a", b"b"]))
+        assert parts.status_code == 411
+
+
 def test_late_and_many_requests():
     gate = threading.Event()
     limits = Limits(timeout_sec=0.2)

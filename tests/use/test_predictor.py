@@ -129,3 +129,13 @@ def test_what_is_no_model(corpus, tiny, tmp_path):
     best.write_bytes(best.read_bytes()[:100])
     with pytest.raises(SertlError, match="best.pt"):
         Predictor.load(run.folder)
+
+
+def test_speakers_not_heard_for_longest_are_forgotten():
+    norm = SpeakerNorm("online", 1.0, torch.zeros(1))
+    memory = SpeakerMemory(norm, most=2)
+    for spk in ("a", "b", "a", "c"):  # b goes
+        memory.next(torch.ones(1, 1), [spk])
+    known = {spk: float(memory.next(torch.ones(1, 1), [spk], remember=False)[0]) for spk in "abc"}
+    # (clips so far and this one) / (their number + the prior's one)
+    assert known == pytest.approx({"a": 3 / 4, "b": 1 / 2, "c": 2 / 3})
