@@ -11,7 +11,6 @@ setup(
     # What predicts with an ONNX file, without torch; all the rest is in the extra "train".
     install_requires=[
         "numpy>=2",
-        "scipy>=1.13",
         "soundfile>=0.12",
         "soxr>=0.5",
         "pyyaml>=6",
@@ -29,6 +28,7 @@ setup(
             "safetensors>=0.5",
             "sentencepiece>=0.2",
             "scikit-learn>=1.5",
+            "scipy>=1.13",
             "omegaconf>=2.3",
             "matplotlib>=3.8",
             "jinja2>=3.1",

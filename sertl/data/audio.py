@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from sertl.data.resampling import resample
 from sertl.data.table import listing
 from sertl.errors import SertlError
 
@@ -67,11 +68,8 @@ def read_audio(path: str | os.PathLike, utt: str | None = None) -> np.ndarray:
         raise SertlError(f"{f'utterance {utt}: ' if utt else ''}{path}: {error}") from error
     wav = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if rate != SAMPLE_RATE:
-        # Imported where it is needed: scipy.signal takes longer to import than all the rest.
-        from scipy.signal import resample_poly
-
         common = gcd(rate, SAMPLE_RATE)
-        wav = resample_poly(wav, SAMPLE_RATE // common, rate // common)
+        wav = resample(wav, SAMPLE_RATE // common, rate // common)
     return np.ascontiguousarray(wav, dtype=np.float32)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from sertl.data.audio import SAMPLE_RATE, inspect_header
+from sertl.data.resampling import reach, resample
 from sertl.errors import SertlError
 
 BLOCK_SEC = 30
@@ -49,10 +50,9 @@ class LongAudio:
             SertlError: NaN or infinite samples, or less audio than the header promised.
         """
         up, down = self._up, self._down
-        # The polyphase filter reaches 10 * max(up, down) samples of the rate between the two.
-        reach = 10 * max(up, down) // up + 1 if up != down else 0
-        first = max(0, start * down // up - reach) // down * down  # a sample of both rates
-        last = min(self._file.frames, -(-stop * down // up) + reach)
+        around = reach(up, down)
+        first = max(0, start * down // up - around) // down * down  # a sample of both rates
+        last = min(self._file.frames, -(-stop * down // up) + around)
         self._file.seek(first)
         samples = self._file.read(last - first, dtype="float32", always_2d=True)
         if len(samples) < last - first:
@@ -61,9 +61,7 @@ class LongAudio:
             raise SertlError(f"{self.path}: samples are NaN or infinite near {start} (16 kHz)")
         wav = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
         if up != down:
-            from scipy.signal import resample_poly
-
-            wav = resample_poly(wav, up, down)
+            wav = resample(wav, up, down)
         begin = start - first // down * up
         return np.ascontiguousarray(wav[begin : begin + stop - start], dtype=np.float32)
 
