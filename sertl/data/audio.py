@@ -6,16 +6,16 @@ WAV, AIFF, FLAC, Ogg; 8, 16, 24, 32 bit and float; any rate; any number of chann
 
 import hashlib
 import os
-import struct
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import gcd
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
+from sertl.data.audio_header import BadAudio, check_promise
 from sertl.data.resampling import resample
 from sertl.data.table import listing
 from sertl.errors import SertlError
@@ -23,11 +23,10 @@ from sertl.errors import SertlError
 SAMPLE_RATE = 16000
 SILENT_PEAK = 1e-4  # -80 dB; one step of 16-bit audio is 3e-5
 SAMPLED_BYTES = 16384  # of audio_hash: at the start, middle and end of each recording
-STREAMED_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)  # placeholders of programs that write WAV to a pipe
-
-
-class BadAudio(SertlError):
-    """An audio file that cannot be used as it is."""
+RATES = (1000, 768_000)  # Hz
+MOST_CHANNELS = 64
+LONGEST_SEC = 24 * 3600.0
+BLOCK = 1 << 22  # samples: a header that lies about the length must not fill the memory
 
 
 @dataclass
@@ -119,16 +118,11 @@ def _open(path: str | os.PathLike) -> soundfile.SoundFile:
         raise BadAudio("a shell pipe; pipes are not read or executed, write the audio to files")
     path = Path(path)
     try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise BadAudio("no regular file but a pipe, socket or device")
         with open(path, "rb") as stream:
-            promised, held = _promised_bytes(stream)
-            unfinished = _ogg_without_end(stream)
-        if promised > held:
-            raise BadAudio(
-                f"truncated: the header promises {promised} bytes of audio, the file holds {held}; "
-                "copy it again"
-            )
-        if unfinished:
-            raise BadAudio("truncated: Ogg without its last page; copy it again")
+            check_promise(stream)
         file = soundfile.SoundFile(path)
     except FileNotFoundError as error:
         raise BadAudio("no such file") from error
@@ -138,10 +132,29 @@ def _open(path: str | os.PathLike) -> soundfile.SoundFile:
         raise BadAudio(f"cannot be read ({error.strerror})") from error
     except soundfile.SoundFileError as error:
         raise BadAudio(f"cannot be decoded, damaged or not audio ({_reason(error)})") from error
-    if file.frames == 0:
+    except (TypeError, ValueError, RuntimeError) as error:  # raw samples; names with a NUL
+        raise BadAudio(f"cannot be decoded, no audio with a header ({error})") from error
+    try:
+        _check_facts(file)
+    except BadAudio:
         file.close()
-        raise BadAudio("holds a header but no samples")
+        raise
     return file
+
+
+def _check_facts(file: soundfile.SoundFile) -> None:
+    """Refuse what no recording of speech is, before memory is taken for it."""
+    if file.frames == 0:
+        raise BadAudio("holds a header but no samples")
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        raise BadAudio(f"a rate of {file.samplerate} Hz; expected {RATES[0]} to {RATES[1]}")
+    if file.channels > MOST_CHANNELS:
+        raise BadAudio(f"{file.channels} channels; at most {MOST_CHANNELS} are averaged")
+    if file.frames > LONGEST_SEC * file.samplerate:
+        hours = file.frames / file.samplerate / 3600
+        raise BadAudio(
+            f"{hours:.0f} hours by its header; at most {LONGEST_SEC / 3600:.0f} are read"
+        )
 
 
 def _decode(path: str | os.PathLike) -> tuple[np.ndarray, int]:
@@ -149,7 +162,7 @@ def _decode(path: str | os.PathLike) -> tuple[np.ndarray, int]:
     try:
         with _open(path) as file:
             rate, frames = file.samplerate, file.frames
-            samples = file.read(dtype="float32", always_2d=True)
+            samples = _read(file)
     except soundfile.SoundFileError as error:
         raise BadAudio(f"cannot be decoded, damaged or not audio ({_reason(error)})") from error
     if len(samples) < frames:
@@ -165,59 +178,20 @@ def _decode(path: str | os.PathLike) -> tuple[np.ndarray, int]:
     return samples, rate
 
 
-def _ogg_without_end(stream: BinaryIO) -> bool:
-    """Whether the last page of an Ogg file is cut or not marked as such; libsndfile does not mind.
-
-    A page is OggS, a version, a byte of flags, 20 more bytes, the number of its segments, their
-    sizes, and the segments: at most 65,307 bytes (RFC 3533).
-    """
-    stream.seek(0)
-    if stream.read(4) != b"OggS":
-        return False
-    stream.seek(max(0, stream.seek(0, os.SEEK_END) - 65307))
-    tail = stream.read()
-    page = tail[max(0, tail.rfind(b"OggS")) :]
-    if len(page) < 27 or not page[5] & 4:
-        return True
-    sizes = page[27 : 27 + page[26]]
-    return len(page) < 27 + page[26] + sum(sizes)
+def _read(file: soundfile.SoundFile) -> np.ndarray:
+    """(N, channels): all that is there, in blocks where the header promises much."""
+    if file.frames * file.channels <= BLOCK:
+        return file.read(dtype="float32", always_2d=True)
+    step = max(1, BLOCK // file.channels)
+    blocks = []
+    while len(block := file.read(step, dtype="float32", always_2d=True)):
+        blocks.append(block)
+    return np.concatenate(blocks) if blocks else np.zeros((0, file.channels), np.float32)
 
 
 def _reason(error: soundfile.SoundFileError) -> str:
     """libsndfile's own words, without the file name that soundfile puts before them."""
     return getattr(error, "error_string", str(error)).rstrip(".")
-
-
-def _promised_bytes(stream: BinaryIO) -> tuple[int, int]:
-    """Compare the size of the samples in a WAV or AIFF header with the size of the file.
-
-    libsndfile reads a file that was cut short up to its end without a word, so the header is read
-    here. Other formats are left to it.
-
-    Returns:
-        Bytes of audio promised by the header and bytes present; (0, 0) if not known.
-
-    Raises:
-        BadAudio: If the file is empty or a Git LFS pointer.
-    """
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(0)
-    head = stream.read(12)
-    if size == 0:
-        raise BadAudio("an empty file (0 bytes)")
-    if head.startswith(b"version http"):
-        raise BadAudio("a Git LFS pointer, not audio; fetch the content with `git lfs pull`")
-    if head[:4] == b"FORM" and len(head) == 12:
-        return struct.unpack(">I", head[4:8])[0], size - 8
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        return 0, 0
-    while len(chunk := stream.read(8)) == 8:
-        name, length = chunk[:4], struct.unpack("<I", chunk[4:])[0]
-        if name == b"data":
-            present = size - stream.tell()
-            return (0, 0) if length in STREAMED_SIZES else (length, present)
-        stream.seek(length + length % 2, os.SEEK_CUR)
-    raise BadAudio("truncated: a WAV header without audio data; copy it again")
 
 
 def audio_hash(utts: Iterable) -> str:

@@ -1,6 +1,7 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Audio: formats, rates, channels, and every kind of broken file."""
 
+import os
 import struct
 
 import numpy as np
@@ -156,3 +157,55 @@ def test_copies_have_the_same_hash(tmp_path):
     soundfile.write(tmp_path / "c.wav", samples[::-1], 16000)
     a, b, c = (inspect_audio(tmp_path / name).sha1 for name in ("a.wav", "b.flac", "c.wav"))
     assert a == b != c
+
+
+@pytest.mark.parametrize("kind", ["wav", "aiff", "au", "caf", "w64"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_format_with_a_size_says_when_it_was_cut(tmp_path, kind, channels):
+    path = tmp_path / f"a.{kind}"
+    wav = 0.1 * np.random.default_rng(0).standard_normal((4001, channels))
+    soundfile.write(path, wav, 16000, format=kind.upper(), subtype="PCM_16")
+    assert len(read_audio(path)) == 4001
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(SertlError, match="truncated"):
+        read_audio(path)
+
+
+def test_what_is_no_regular_file_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(SertlError, match="pipe, socket or device"):
+        read_audio(tmp_path / "a.wav")
+    with pytest.raises(SertlError, match="pipe, socket or device"):
+        read_audio("/dev/zero")
+    (tmp_path / "a.raw").write_bytes(bytes(1000))
+    with pytest.raises(SertlError, match="no audio with a header"):
+        read_audio(tmp_path / "a.raw")
+    with pytest.raises(SertlError, match="null byte"):
+        read_audio(f"{tmp_path}/a\0b.wav")
+
+
+@pytest.mark.parametrize("rate", [1, 2, 999, 2**31 - 1])
+def test_rates_that_no_recording_has(tmp_path, rate):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(100), 16000, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    content[24:28] = struct.pack("<I", rate)
+    path.write_bytes(content)
+    with pytest.raises(SertlError, match=f"a rate of {rate} Hz|cannot be decoded"):
+        read_audio(path)
+
+
+def test_a_header_that_promises_days_takes_no_memory(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.zeros(1000), 16000)
+    content = bytearray(path.read_bytes())
+    content[21] = (content[21] & 0xF0) | 0x0F  # 36 bits of the number of samples
+    content[22:26] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    with pytest.raises(SertlError, match="hours by its header"):
+        read_audio(path)
+    content[21] &= 0xF0  # 2^32 - 1: 74 hours at 16 kHz; then 2^30: 18 hours, 4 GiB
+    content[22:26] = struct.pack(">I", 1 << 30)
+    path.write_bytes(content)
+    with pytest.raises(SertlError, match="truncated: the header promises 1073741824"):
+        read_audio(path)
