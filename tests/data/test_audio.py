@@ -207,5 +207,5 @@ def test_a_header_that_promises_days_takes_no_memory(tmp_path):
     content[21] &= 0xF0  # 2^32 - 1: 74 hours at 16 kHz; then 2^30: 18 hours, 4 GiB
     content[22:26] = struct.pack(">I", 1 << 30)
     path.write_bytes(content)
-    with pytest.raises(SertlError, match="truncated: the header promises 1073741824"):
+    with pytest.raises(SertlError, match="promises 1073741824|cannot be decoded"):
         read_audio(path)
