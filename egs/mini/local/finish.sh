@@ -4,6 +4,7 @@
 # Usage: local/finish.sh EXP
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 set -euo pipefail
+# shellcheck source=../../../path.sh
 . ../../path.sh
 exp=$1
 clips=(downloads/wav/*/*.wav)
