@@ -7,16 +7,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from trained_tiny import CONF, SHORT, experiment
+from random_models import random_model
+from trained_tiny import SHORT, experiment
 
-from sertl.data.tokenizer import CharTokenizer
 from sertl.errors import SertlError
 from sertl.export.onnx_export import compare, export_onnx
-from sertl.models.base import MODELS, Spec
-from sertl.train.trained import Trained
-from sertl.upstream.build import build_upstream, load_conf
 from sertl.use.onnx_predictor import OnnxPredictor
-from sertl.use.predictor import Member, Predictor
+from sertl.use.predictor import Predictor
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
@@ -30,23 +27,10 @@ FAMILIES = {
 }
 WHOLE = [*SHORT, "data_conf.crop_sec=0.0"]
 METHODS = {
-    "linear": ["model_conf.refit=false"],
+    "linear": ["model_conf.refit=false", "data_conf.speaker_norm.mode=online"],
     "sap": SHORT,
-    "peft": WHOLE,
     "peft/prefix": WHOLE,
-    "two_stage/all_ser": WHOLE,
-    "wap": ["optim_conf.epochs=1"],
 }
-MODELS_OF_FRAMES = {  # with random weights
-    "BiLSTM, gender": ("gmp_tl", {"bilstm": 6, "bypass": True, "gender_weight": 0.3, "loss": "ce"}),
-    "AM-Softmax": ("gmp_tl", {}),
-    "text, fusion": ("two_stage", {"task_mlp": True, "fusion": "concat",
-                                    "tasks": ["emo", "asr", "gender"]}),
-    "ratings": ("probe", {"tasks": ["emo", "vad"]}),
-    "quantiles": ("linear", {"statistics": ["mean", "q50", "max"], "chosen": {"emo": {"parts": [
-        {"combine": "stack", "layers": [0, 2], "columns": None},
-        {"combine": "concat", "layers": [1, 2], "columns": 32}]}}}),
-}  # fmt: skip
 
 
 def exported(run, tmp_path, **options):
@@ -65,42 +49,18 @@ def test_every_family_live_with_lora(corpus, tiny, tmp_path, family):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("norm", ["none", "online"])
-def test_every_kind_of_head(corpus, tiny, tmp_path, method, norm):
-    if method not in ("linear", "sap") and norm != "none":
-        pytest.skip("one live head with speakers is enough: below")
-    settings = [*METHODS[method], f"data_conf.speaker_norm.mode={norm}"]
-    run = experiment(corpus, tiny, tmp_path / "exp", method, *settings)
+def test_heads_of_vectors_and_frames(corpus, tiny, tmp_path, method):
+    run = experiment(corpus, tiny, tmp_path / "exp", method, *METHODS[method])
     predictor, graph, made = exported(run, tmp_path)
     assert made["difference"] < 1e-4 and graph.labels == predictor.labels
     # Exporting leaves the predictor as it was.
     assert compare(predictor, graph) == pytest.approx(made["difference"])
 
 
-@pytest.mark.parametrize("name", MODELS_OF_FRAMES)
-def test_heads_of_every_model(tiny, tmp_path, phase_conf, name):
-    model, model_conf = MODELS_OF_FRAMES[name]
-    conf = load_conf("tiny_hubert", CONF / "upstream", {"ckpt": str(tiny / "hubert_base.pt")})
-    genders = {"gender": ["f", "m"]}
-    spec = Spec(["ang", "sad"], 32, [0, 1, 2], vad_range=(1, 5), vocab_size=9, classes=genders)
-    torch.manual_seed(0)
-    net = MODELS.build(model, spec, None, conf=model_conf).eval()
-    for tensor in [*net.parameters(), *net.buffers()]:
-        if tensor.is_floating_point():
-            tensor.data = tensor.data + 0.3 * torch.rand_like(tensor)
-    phase = phase_conf(model=model, model_conf=model_conf)
-    made = Trained(
-        net, phase, "feats", conf, {}, CharTokenizer(["<blank>", "<unk>", "<space>", *"abcdef"])
-    )
-    names = net.statistics(model_conf, 3)
-    predictor = Predictor([Member(made, build_upstream(conf), tuple(names), None)])
+@pytest.mark.parametrize("name", ["BiLSTM, gender", "quantiles"])
+def test_what_needs_care_in_a_graph(tiny, tmp_path, phase_conf, name):
+    predictor = random_model(tiny, phase_conf, name)
     assert export_onnx(predictor, tmp_path / "m.onnx", name)["difference"] < 1e-4
-
-
-def test_a_live_model_with_speaker_normalisation(corpus, tiny, tmp_path):
-    settings = [*WHOLE, "data_conf.speaker_norm.mode=online", "data_conf.speaker_norm.scale=true"]
-    run = experiment(corpus, tiny, tmp_path / "exp", "peft/lora", *settings)
-    assert exported(run, tmp_path)[2]["difference"] < 1e-4
 
 
 def test_several_models_int8_and_clips(trained, tmp_path):
