@@ -18,6 +18,8 @@ from sertl.cli import run
 from sertl.data.datadir import read_table
 from sertl.errors import SertlError
 from sertl.use.opening import Opening, numbers
+from sertl.use.predict_lines import predict_lines
+from sertl.use.predict_timelines import plan_of, predict_timelines
 from sertl.use.prediction import FORMATS
 from sertl.use.recordings import Recording
 from sertl.use.sources import find_sources
@@ -78,12 +80,8 @@ def main() -> None:
     recordings = [Recording(utt, path, spks.get(utt)) for utt, path in found]
     begun = time.monotonic()
     if args.timeline:
-        from sertl.use.predict_timelines import predict_timelines
-
         sec, failed = predict_timelines(args, predictor, opening, recordings, rttm)
     else:
-        from sertl.use.predict_lines import predict_lines
-
         sec, failed = predict_lines(args, predictor, opening, recordings)
     rate = sec / max(1e-9, time.monotonic() - begun)
     print(
@@ -110,6 +108,10 @@ def check(args: argparse.Namespace) -> None:
         raise SertlError(f"--format {args.format} {word} --timeline; expected {', '.join(allowed)}")
     if args.timeline and args.embeddings:
         raise SertlError("--embeddings are of whole recordings: without --timeline")
+    if args.embeddings and not args.embeddings.endswith((".npy", ".ark")):
+        raise SertlError(f"--embeddings {args.embeddings}: a name that ends with .npy or .ark")
+    if args.timeline:
+        plan_of(args)
     if args.plot and not args.timeline:
         raise SertlError("--plot draws a timeline: with --timeline")
     if args.speakers.startswith("cluster:") and not args.timeline:

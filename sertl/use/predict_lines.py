@@ -5,7 +5,6 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from sertl.errors import SertlError
 from sertl.use.opening import AnyPredictor, Opening
 from sertl.use.output import Output
 from sertl.use.prediction import Prediction, as_line
@@ -40,8 +39,6 @@ def predict_lines(
         SertlError: A recording that cannot be read, unless keep_going.
     """
     named = any(one.spk is not None for one in recordings)
-    if args.embeddings and not args.embeddings.endswith((".npy", ".ark")):
-        raise SertlError(f"--embeddings {args.embeddings}: a name that ends with .npy or .ark")
     key = {"opening": repr(opening), "format": args.format, "embeddings": bool(args.embeddings)}
     sec, failed = 0.0, []
     with Output(args.out, key, IDS[args.format], args.embeddings) as output:

@@ -1,10 +1,13 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """The command: lines of JSON and columns, bad recordings, exit status."""
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +15,14 @@ import soundfile
 from fake_predictor import hush, voice
 
 from sertl.atomic import write_json
+from sertl.bin import predict
+from sertl.cli import run
 from sertl.config import save_config
 from sertl.data.ark import read_array, read_scp
 from sertl.data.datadir import Utterance, write_data_dir
 from sertl.data.folds import PROTOCOL
 from sertl.errors import SertlError
+from sertl.log import setup_logging
 from sertl.runs import Run
 from sertl.stages.experiment import resolve
 from sertl.stages.training import train_phase
@@ -46,8 +52,18 @@ def model(tmp_path_factory, tiny):
 
 
 def call(*words, stdin=""):
-    command = [sys.executable, "-m", "sertl.bin.predict", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, input=stdin)
+    """The command in this process: importing torch anew for each would take most of the time."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["predict", *map(str, words)])
+        patch.setattr(sys, "stdin", io.StringIO(stdin))
+        try:
+            run(predict.main)
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+            err.write("" if isinstance(error.code, int) else f"{error.code}\n")
+    setup_logging()  # to what is standard error again
+    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
 def test_files_to_lines(model, tmp_path):

@@ -6,6 +6,7 @@ Example: tools/bench/bench_server.py --model emotion.onnx --wavs /corpora/emodb/
 """
 
 import argparse
+import logging
 import os
 import random
 import subprocess
@@ -67,6 +68,7 @@ def load(url: str, pid: int, args: argparse.Namespace) -> None:
             memory.append((number, resident(pid)))
 
     ask(1)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
     print_machine()
     print(f"{args.clients} clients")
     begun = time.perf_counter()
