@@ -1,6 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Trained models on audio: the same as decoding in the recipe, in any batch, as an ensemble."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -139,3 +141,16 @@ def test_speakers_not_heard_for_longest_are_forgotten():
     known = {spk: float(memory.next(torch.ones(1, 1), [spk], remember=False)[0]) for spk in "abc"}
     # (clips so far and this one) / (their number + the prior's one)
     assert known == pytest.approx({"a": 3 / 4, "b": 1 / 2, "c": 2 / 3})
+
+
+def test_the_example_of_the_docs_runs(trained, corpus, capsys):
+    pytest.importorskip("silero_vad")
+    text = (Path(__file__).parents[2] / "docs/use.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    for name, path in (("exp/mini", trained), ("interview.wav", corpus / "e-1.wav")):
+        code = code.replace(f'"{name}"', repr(str(path)))
+    code = code.replace('"a.wav"', repr(str(corpus / "e-0.wav")))
+    names = {"chunks": [0.1 * torch.randn(4800).numpy()] * 3}
+    exec(compile(code, "docs/use.md", "exec"), names)
+    assert capsys.readouterr().out.startswith(("ang {", "sad {"))
+    assert names["one"].emo in ("ang", "sad") and names["last"] == []
