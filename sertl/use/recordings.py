@@ -9,6 +9,7 @@ import soundfile
 from sertl.data.audio import read_audio
 from sertl.errors import SertlError
 from sertl.use.opening import AnyPredictor
+from sertl.use.padded_batches import padded_batches
 from sertl.use.prediction import Prediction
 
 
@@ -38,16 +39,7 @@ class Work:
 
 def batches(recordings: Iterable[Recording], batch_sec: float) -> Iterator[tuple[Recording, ...]]:
     """Recordings in order, as many a time as batch_sec padded seconds hold by their headers."""
-    batch: list[Recording] = []
-    longest = 0.0
-    for one in recordings:
-        longest_now = max(longest, _header_sec(one.path))
-        if batch and longest_now * (len(batch) + 1) > batch_sec:
-            yield tuple(batch)
-            batch, longest_now = [], _header_sec(one.path)
-        batch.append(one)
-        longest = longest_now
-    if batch:
+    for batch in padded_batches(recordings, lambda one: _header_sec(one.path), batch_sec):
         yield tuple(batch)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from sertl.data.audio import SAMPLE_RATE
 from sertl.use.long_audio import LongAudio
 from sertl.use.opening import AnyPredictor
+from sertl.use.padded_batches import padded_batches
 from sertl.use.prediction import Prediction, as_fields
 from sertl.use.segmenter import FRAME, Cutting, Segmenter
 from sertl.use.speakers import Turn, cluster_speakers, voice_vector
@@ -144,16 +145,8 @@ def judge(
     predictor: AnyPredictor, audio: LongAudio, spans: Iterable[Span], plan: Plan
 ) -> Iterator[Segment]:
     """Predict spans of a recording, a batch at a time, in their order."""
-    batch: list[Span] = []
-    longest = 0
-    for span in spans:
-        longest_now = max(longest, span[1] - span[0])
-        if batch and longest_now * (len(batch) + 1) > BATCH_SEC * SAMPLE_RATE:
-            yield from _judge_batch(predictor, audio, batch, plan)
-            batch, longest_now = [], span[1] - span[0]
-        batch.append(span)
-        longest = longest_now
-    if batch:
+    most = BATCH_SEC * SAMPLE_RATE
+    for batch in padded_batches(spans, lambda span: span[1] - span[0], most):
         yield from _judge_batch(predictor, audio, batch, plan)
 
 
