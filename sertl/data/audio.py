@@ -99,6 +99,16 @@ def inspect_audio(path: str | os.PathLike) -> AudioFacts:
     return facts
 
 
+def check_sample_rate(rate: object) -> None:
+    """Refuse a rate that no audio has.
+
+    Raises:
+        SertlError: Naming it.
+    """
+    if isinstance(rate, bool) or not RATES[0] <= rate <= RATES[1]:
+        raise SertlError(f"sample_rate is {rate!r}, expected {RATES[0]:,} to {RATES[1]:,} Hz")
+
+
 def inspect_header(path: str | os.PathLike) -> None:
     """Refuse a file that is no audio, or holds less than its header promises, without decoding it.
 

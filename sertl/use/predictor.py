@@ -21,7 +21,7 @@ import torchaudio
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from sertl.data.audio import SAMPLE_RATE
+from sertl.data.audio import SAMPLE_RATE, check_sample_rate
 from sertl.data.dataset import Batch
 from sertl.data.speaker_norm import SpeakerMemory
 from sertl.errors import SertlError
@@ -289,8 +289,7 @@ def prepared(wav: np.ndarray | torch.Tensor, sample_rate: int) -> torch.Tensor:
     Raises:
         SertlError: No samples, samples that are not finite, or a rate that is none.
     """
-    if isinstance(sample_rate, bool) or not 1000 <= sample_rate <= 768_000:
-        raise SertlError(f"sample_rate is {sample_rate!r}, expected 1,000 to 768,000 Hz")
+    check_sample_rate(sample_rate)
     wav = torch.as_tensor(np.asarray(wav), dtype=torch.float32)
     if wav.ndim == 2:
         wav = wav.mean(dim=0)

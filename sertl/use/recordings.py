@@ -69,8 +69,3 @@ def predict_batch(predictor: AnyPredictor, work: Work) -> list[tuple[Recording, 
     said = predictor.predict(wavs, [one.spk for one in good], work.vectors) if good else []
     found: dict[str, Prediction | str] = dict(zip((one.utt for one in good), said, strict=True))
     return [(one, errors.get(one.utt) or found[one.utt]) for one in work.recordings]
-
-
-def total_sec(said: Iterable[Prediction | str]) -> float:
-    """Seconds of audio that were predicted."""
-    return sum(one.dur_sec for one in said if isinstance(one, Prediction))

@@ -8,7 +8,7 @@ model's own time. Memory is bounded by the longest segment.
 
 import numpy as np
 
-from sertl.data.audio import SAMPLE_RATE
+from sertl.data.audio import SAMPLE_RATE, check_sample_rate
 from sertl.errors import SertlError
 from sertl.use.opening import AnyPredictor
 from sertl.use.segmenter import FRAME, Segmenter
@@ -38,8 +38,7 @@ class EmotionStream:
         plan: Plan = NO_CURVE,
         update_sec: float = 1.0,
     ):
-        if isinstance(sample_rate, bool) or not 1000 <= sample_rate <= 768_000:
-            raise SertlError(f"sample_rate is {sample_rate!r}, expected 1,000 to 768,000 Hz")
+        check_sample_rate(sample_rate)
         self.predictor, self.plan, self.update_sec = predictor, plan, update_sec
         self._resampler = None
         if sample_rate != SAMPLE_RATE:
