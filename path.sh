@@ -11,7 +11,7 @@ export PYTHONPATH="$SERTL_ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
 if ! python -c 'import importlib.util as u, sys
 sys.exit(any(u.find_spec(m) is None for m in """torch torchaudio s3prl transformers kaldiio
-sentencepiece sklearn numpy scipy soundfile yaml omegaconf tqdm matplotlib jinja2 tensorboard jiwer
+sentencepiece sklearn numpy scipy soundfile yaml pydantic tqdm matplotlib jinja2 tensorboard jiwer
 fast_ctc_decode""".split()))' \
   > /dev/null 2>&1; then
   if [[ ! -f $SERTL_ROOT/tools/venv/.complete ]]; then

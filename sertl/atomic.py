@@ -3,9 +3,40 @@
 
 import json
 import os
+import re
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+HOST = re.sub(r"[^A-Za-z0-9]+", "_", socket.gethostname()) or "host"
+LEFT_OVER = re.compile(r"\..+\.tmp-(\w+)-(\d+)")
+OLD_SEC = 86400.0  # after so long, what another machine left is left over too
+
+
+def sweep(folder: str | os.PathLike) -> None:
+    """Delete the temporary files in a folder whose processes are gone."""
+    try:
+        entries = [e for e in os.scandir(folder) if e.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        found = LEFT_OVER.fullmatch(entry.name)
+        if found and entry.is_file(follow_symlinks=False):
+            here = found[1] == HOST
+            if not _alive(int(found[2])) if here else time.time() - entry.stat().st_mtime > OLD_SEC:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 @contextmanager
@@ -13,7 +44,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside path; rename it to path on success, delete it on failure."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.tmp-{HOST}-{os.getpid()}")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -14,8 +14,10 @@ from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 
-from sertl.atomic import write_json
+from sertl.atomic import sweep, write_json
 from sertl.errors import SertlError
+from sertl.run_file import read_run_json
+from sertl.schema.run_records import FingerprintFile
 
 FILE = "fingerprint.json"
 
@@ -57,10 +59,7 @@ def read_fingerprint(folder: str | os.PathLike) -> dict | None:
     path = Path(folder) / FILE
     if not path.is_file():
         return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise SertlError(f"{path}: not valid JSON ({error}); delete {folder} and redo") from error
+    return read_run_json(path, FingerprintFile, f"delete {folder} and run its stage again")
 
 
 def begin(folder: str | os.PathLike, inputs: dict, redo: bool = False) -> Progress:
@@ -77,6 +76,7 @@ def begin(folder: str | os.PathLike, inputs: dict, redo: bool = False) -> Progre
     folder = Path(folder)
     if redo and (folder / FILE).is_file():
         _clear(folder)
+    sweep(folder)
     found = progress(folder, inputs)
     if found is Progress.FRESH:
         write_json(folder / FILE, {"state": Progress.RESUME.value, "inputs": inputs})

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from sertl.errors import SertlError, unknown_name
+from sertl.schema.strict import check_value
 
 Thing = TypeVar("Thing")
 
@@ -97,19 +98,26 @@ class Registry(Generic[Thing]):
 
 
 def check_keys(thing: Callable, conf: dict, positional: int, what: str) -> None:
-    """Refuse keywords that a callable does not take.
+    """Refuse keywords that a callable does not take, and values that its annotations do not allow.
 
     Raises:
-        SertlError: Unknown key, with the nearest; a key without default that is missing.
+        SertlError: Unknown key, with the nearest; a key without default that is missing; a value
+            of another type or range.
     """
-    parameters = list(inspect.signature(thing).parameters.values())[positional:]
-    names = [p.name for p in parameters]
-    for key in conf:
-        if key not in names:
-            raise unknown_name(f"key of {what}:", key, names)
-    for parameter in parameters:
-        if parameter.default is parameter.empty and parameter.name not in conf:
-            raise SertlError(f"{what} needs {parameter.name}; it has no default")
+    known = keywords(thing, positional)
+    for key, value in conf.items():
+        if key not in known:
+            raise unknown_name(f"key of {what}:", key, known)
+        check_value(known[key].annotation, value, f"{what}: {key}")
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in conf:
+            raise SertlError(f"{what} needs {name}; it has no default")
+
+
+def keywords(thing: Callable, positional: int) -> dict[str, inspect.Parameter]:
+    """What a configuration may set of a callable's arguments, by name."""
+    parameters = list(inspect.signature(thing, eval_str=True).parameters.values())
+    return {p.name: p for p in parameters[positional:]}
 
 
 def _origin(thing: object) -> tuple[str, str]:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from awkward_clips import LENGTHS
 
-from sertl.config import load_yaml
+from sertl.schema.strict import defaults
+from sertl.schema.training_keys import Phase
 from sertl.upstream.tiny import save_all
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,10 +19,10 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def phase_conf():
-    """A function: conf/train.yaml with changes to its sections."""
+    """A function: a phase of defaults with changes to its sections."""
 
     def make(**changes):
-        conf = load_yaml(ROOT / "conf/train.yaml")
+        conf = defaults(Phase)
         for key, value in changes.items():
             conf[key] = {**conf[key], **value} if isinstance(conf[key], dict) else value
         return conf

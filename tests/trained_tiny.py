@@ -7,7 +7,6 @@ import numpy as np
 import soundfile
 
 from sertl.atomic import write_json
-from sertl.config import save_config
 from sertl.data.datadir import Utterance, read_data_dir, write_data_dir
 from sertl.data.folds import PROTOCOL
 from sertl.runs import Run
@@ -16,6 +15,7 @@ from sertl.stages.dump import dump_feats
 from sertl.stages.experiment import resolve
 from sertl.stages.solving import solve_phase
 from sertl.stages.training import train_phase
+from sertl.yaml_text import save_yaml
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SHORT = ["optim_conf.updates=2", "optim_conf.eval_updates=0", "select_conf.lambdas=[1.0]"]
@@ -27,7 +27,7 @@ def experiment(
     """Stages 3 to 7 of one fold; the folder of the run."""
     ckpt, dump = str(tiny / ckpt), str(exp / "dump")
     conf = resolve(CONF, upstream, method, settings, ckpt, str(corpus / "data"), dump)
-    save_config(exp / "config.yaml", conf)
+    save_yaml(exp / "config.yaml", conf)
     phase = conf["phases"][0]
     if conf["input"] == "feats" or conf["dump_layers"]:
         upstream = dict(conf["upstream"])

@@ -42,6 +42,19 @@ _option_line() { # NAME: the line that declares it; fails if there is none
   _options_block | grep "^$1="
 }
 
+whole_numbers() { # OPTION "1 2 3": the numbers, each once, without leading zeros; never a pattern
+  local -a words
+  local word
+  local -A seen=()
+  read -r -d '' -a words <<< "$2" || true
+  for word in "${words[@]}"; do
+    [[ $word =~ ^[0-9]{1,9}$ ]] || die "$1 takes whole numbers, got '$word'"
+    word=$((10#$word))
+    if [[ -z ${seen[$word]-} ]]; then printf '%s ' "$word"; fi
+    seen[$word]=1
+  done | sed 's/ $//'
+}
+
 while (( $# > 0 )); do
   case $1 in
     --help | -h)

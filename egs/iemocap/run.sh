@@ -33,11 +33,11 @@ seed="1"             # one training each, e.g. "1 2 3"
 phase=""             # stage 6: only this phase of the method
 nj=2                 # processes side by side
 ngpu=0               # 0: CPU; 1: one GPU; more: torchrun with as many processes
-set=()               # key=value …: change any key of conf/train.yaml, conf/pseudo_labels.yaml, the method or upstream.*
+set=()               # key=value …: change any key of a phase, pseudo_labels, the method or upstream.*: docs/keys.md
 tag=""               # name below exp/; empty: made of upstream, method and what was set
 token_type=char      # stage 2, where there is text: char, bpe or none
 corpus_conf=conf/corpus.yaml # labels, counts, folds of the corpus
-conf_dir=../../conf  # train.yaml, upstream/, method/
+conf_dir=../../conf  # upstream/, method/
 allow_subset=false   # accept other counts than conf/corpus.yaml expects
 redo=false           # delete the chosen stages' output and start again
 # end of options
@@ -47,6 +47,9 @@ command="cd egs/${PWD##*/} && ./run.sh"
 for word in "$@"; do printf -v command '%s %q' "$command" "$word"; done
 . ../../tools/parse_options.sh
 . ../../tools/jobs.sh
+seed=$(whole_numbers --seed "$seed")
+folds=$(whole_numbers --folds "$folds")
+[[ -n $seed ]] || die "--seed needs a number"
 (( stage <= stop_stage && stop_stage <= 9 )) || die "stages are 0 to 9, got $stage to $stop_stage"
 
 [[ -z $pair || -z $policy ]] || die "here a pair of corpora is chosen, by --pair; --policy is not for it"
@@ -85,21 +88,21 @@ in_stage() { (( stage <= $1 && $1 <= stop_stage )); }
 
 if in_stage 0; then
   log "Stage 0: get the corpus, or check that the given root is one"
-  if [[ -z $corpus_dir && -x local/download.sh ]]; then local/download.sh downloads; fi
+  if [[ -z $corpus_dir && -x local/download.sh ]]; then job local/download.sh downloads; fi
 fi
 if [[ -z $corpus_dir && -d downloads ]]; then corpus_dir=downloads; fi
 if (( stage <= 1 )); then
   [[ -n $corpus_dir ]] || die "give the corpus's root with --corpus-dir (see README.md)"
 fi
 if in_stage 0; then
-  python local/prepare_data.py --corpus-dir "$corpus_dir" "${corpus[@]}" "${subset[@]}" --check-only
+  job python local/prepare_data.py --corpus-dir "$corpus_dir" "${corpus[@]}" "${subset[@]}" --check-only
 fi
 
 if in_stage 1; then
   log "Stage 1: $corpus_dir -> $all, with the counts of $corpus_conf"
-  python local/prepare_data.py --corpus-dir "$corpus_dir" "${corpus[@]}" --out "$all" --nj "$nj" \
+  job python local/prepare_data.py --corpus-dir "$corpus_dir" "${corpus[@]}" --out "$all" --nj "$nj" \
     "${subset[@]}" "${flags[@]}"
-  python -m sertl.bin.validate_data_dir "$all"
+  job python -m sertl.bin.validate_data_dir "$all"
 fi
 
 if in_stage 2; then
@@ -108,7 +111,7 @@ if in_stage 2; then
   if [[ -f local/make_folds.py ]]; then
     make_folds=(python local/make_folds.py --corpus-dir "$corpus_dir")
   fi
-  "${make_folds[@]}" --data "$all" "${corpus[@]}" --protocol "$protocol" --out "$data" \
+  job "${make_folds[@]}" --data "$all" "${corpus[@]}" --protocol "$protocol" --out "$data" \
     --token-type "$token_type" "${flags[@]}"
 fi
 
@@ -140,7 +143,7 @@ if in_stage 3; then
     fi
     for i in "${!sources[@]}"; do
       log "Stage 3: hidden states of $upstream ($what), ${sources[i]} -> ${dumps[i]}"
-      python -m sertl.bin.dump_feats --data "${sources[i]}" --upstream "$upstream" --ckpt "$ckpt" \
+      job python -m sertl.bin.dump_feats --data "${sources[i]}" --upstream "$upstream" --ckpt "$ckpt" \
         --conf-dir "$conf_dir" --out "${dumps[i]}" --nj "$nj" --ngpu "$ngpu" \
         --set "${upstream_set[@]}" "${pooled[@]}" --frames "${frames[i]}" "${flags[@]}"
     done
@@ -210,13 +213,13 @@ fi
 if in_stage 8; then
   log "Stage 8: score"
   for part in "${sets[@]}"; do
-    python -m sertl.bin.score --exp "$exp" --set "$part" --folds "$folds" --seeds "$seed" "${flags[@]}"
+    job python -m sertl.bin.score --exp "$exp" --set "$part" --folds "$folds" --seeds "$seed" "${flags[@]}"
   done
 fi
 
 if in_stage 9; then
   log "Stage 9: report"
-  python -m sertl.bin.report --exp "$exp" --reference "$conf_dir/reference_results.yaml"
-  if [[ -x local/finish.sh ]]; then local/finish.sh "$exp"; fi
+  job python -m sertl.bin.report --exp "$exp" --reference "$conf_dir/reference_results.yaml"
+  if [[ -x local/finish.sh ]]; then job local/finish.sh "$exp"; fi
   log "done: $PWD/$exp/RESULTS.md and report.html"
 fi

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sertl.cli import run
 from sertl.config import load_method
+from sertl.lock import alone
 from sertl.stages.experiment import (
     dump_name,
     make_tag,
@@ -19,7 +20,7 @@ from sertl.stages.training_data import dump_of
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--conf-dir", required=True, help="folder of train.yaml, upstream, method")
+    parser.add_argument("--conf-dir", required=True, help="folder of upstream/ and method/")
     parser.add_argument("--upstream", required=True, help="a file in conf/upstream, without .yaml")
     parser.add_argument("--method", required=True, help="a file in conf/method, without .yaml")
     parser.add_argument("--ckpt", default="", help="local weights of the upstream")
@@ -48,7 +49,9 @@ def main() -> None:
     )
     tag = args.tag or make_tag(args.upstream, args.method, settings, args.variant)
     if args.save:
-        save_experiment(f"{args.exp}/{tag}", conf, args.command, args.redo)
+        exp = Path(args.exp) / tag
+        with alone(exp / "config", wait=True):
+            save_experiment(exp, conf, args.command, args.redo)
     print(f"tag={tag}")
     print(f"input={conf['input']}")
     print(f"dump={conf['dump']}")

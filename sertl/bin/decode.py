@@ -4,9 +4,10 @@
 import argparse
 
 from sertl.cli import run
+from sertl.config import read_config
+from sertl.lock import alone
 from sertl.runs import add_run, runs_of
 from sertl.stages.decoding import decode
-from sertl.stages.experiment import load_experiment
 
 
 def main() -> None:
@@ -16,9 +17,10 @@ def main() -> None:
         "--sets", nargs="+", default=["dev", "test"], help="parts of the fold (default: dev test)"
     )
     args = parser.parse_args()
-    conf = load_experiment(args.exp)
+    conf = read_config(args.exp)
     for one in runs_of(args):
-        decode(conf, one, args.sets, args.ngpu > 0, args.redo)
+        with alone(one.folder / "decode", wait=True):
+            decode(conf, one, args.sets, args.ngpu > 0, args.redo)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,12 @@ def main() -> None:
     parser.add_argument("--skewed", type=int, default=20, help="clips of few classes (default: 20)")
     parser.add_argument("--neutral", default="neutral", help="class (default: %(default)s)")
     parser.add_argument("--draws", type=int, default=3, help="of clips (default: %(default)s)")
-    parser.add_argument("--combine", default="mean", help="of layers, as of linear (default: mean)")
+    parser.add_argument(
+        "--combine",
+        default="mean",
+        choices=("best", "mean", "stack", "concat", "auto", "blend"),
+        help="of layers, as of linear (default: mean)",
+    )
     parser.add_argument("--out", type=Path, help="beginning of the files to write")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -46,7 +51,6 @@ def main() -> None:
     _, folds = open_vectors(args.data, args.dump, ["mean", "std"], args.folds)
     wanted = conditions(counts, priors, args.skewed)
     settings = Settings(combine=args.combine)
-    settings.check()
     found = scan_enrolment(folds, settings, wanted, args.draws, args.neutral)
     rows = enrolment_rows(found)
     table = enrolment_table(found, rows)

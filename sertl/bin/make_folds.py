@@ -8,6 +8,7 @@ from sertl.cli import run
 from sertl.data.corpus import PROTOCOLS, load_corpus
 from sertl.data.datadir import read_data_dir
 from sertl.data.folds import make_folds, write_folds
+from sertl.lock import alone
 
 
 def main() -> None:
@@ -34,17 +35,18 @@ def main() -> None:
     corpus = load_corpus(args.conf, args.policy)
     data = read_data_dir(args.data)
     protocol = args.protocol or corpus.protocol
-    write_folds(
-        make_folds(data, corpus, protocol, args.seed),
-        data,
-        corpus,
-        protocol,
-        args.out,
-        redo=args.redo,
-        token_type=args.token_type,
-        bpe_size=args.bpe_size,
-        seed=args.seed,
-    )
+    with alone(args.out / "folds", wait=True):
+        write_folds(
+            make_folds(data, corpus, protocol, args.seed),
+            data,
+            corpus,
+            protocol,
+            args.out,
+            redo=args.redo,
+            token_type=args.token_type,
+            bpe_size=args.bpe_size,
+            seed=args.seed,
+        )
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ Finished label sets are kept, an interrupted stage goes on with the next.
 import argparse
 
 from sertl.cli import run
+from sertl.config import read_config
 from sertl.lock import alone
 from sertl.runs import PSEUDO_LABELS, add_run, runs_of
-from sertl.stages.experiment import load_experiment
 from sertl.stages.pseudo_labelling import label_fold
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     args = parser.parse_args()
     for one in runs_of(args):
         with alone(one.phase(PSEUDO_LABELS), wait=False):
-            label_fold(load_experiment(args.exp), one, args.ngpu > 0, args.redo)
+            label_fold(read_config(args.exp), one, args.ngpu > 0, args.redo)
 
 
 if __name__ == "__main__":

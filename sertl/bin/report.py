@@ -8,6 +8,8 @@ import argparse
 from pathlib import Path
 
 from sertl.cli import run
+from sertl.errors import SertlError
+from sertl.lock import alone
 from sertl.report.experiment_report import write_report
 
 
@@ -22,7 +24,10 @@ def main() -> None:
     )
     parser.add_argument("--command", default="", help="command line to print besides command.txt")
     args = parser.parse_args()
-    write_report(args.exp, args.set, args.reference, args.command)
+    if not args.exp.is_dir():
+        raise SertlError(f"{args.exp}: no such experiment; run stage 6 (train), or check --exp")
+    with alone(args.exp / "report", wait=True):
+        write_report(args.exp, args.set, args.reference, args.command)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import argparse
 from pathlib import Path
 
 from sertl.cli import run
+from sertl.errors import SertlError
+from sertl.lock import alone
 from sertl.report.sections import score_table
 from sertl.score.scoring import score_experiment
 
@@ -27,7 +29,10 @@ def main() -> None:
     parser.add_argument("--seeds", default="", type=numbers, help='e.g. "1 2" (default: all there)')
     parser.add_argument("--redo", action="store_true", help="score again what is scored already")
     args = parser.parse_args()
-    scores = score_experiment(args.exp, args.set, args.folds, args.seeds, args.redo)
+    if not args.exp.is_dir():
+        raise SertlError(f"{args.exp}: no such experiment; run stage 6 (train), or check --exp")
+    with alone(args.exp / "score", wait=True):
+        scores = score_experiment(args.exp, args.set, args.folds, args.seeds, args.redo)
     if scores:
         print(score_table(scores).text(), end="")
 

@@ -10,12 +10,12 @@ import os
 from contextlib import nullcontext
 
 from sertl.cli import run
+from sertl.config import read_config
 from sertl.errors import unknown_name
 from sertl.lock import alone
 from sertl.models.base import MODELS
 from sertl.runs import add_run, runs_of
 from sertl.stages.cross_fitting import teachers
-from sertl.stages.experiment import load_experiment
 from sertl.stages.solving import solve_phase
 from sertl.stages.training import train_phase
 from sertl.train import distributed
@@ -31,7 +31,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    conf = load_experiment(args.exp)
+    conf = read_config(args.exp)
     phases = {phase["name"]: phase for phase in conf["phases"]}
     if args.phase:
         known = phases | ({"teacher": conf["teacher"]} if "teacher" in conf else {})

@@ -1,7 +1,6 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """A learned codebook as files: centroids.npy, and codebook.json with what it was learned from."""
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ import numpy as np
 from sertl.atomic import replacing, write_json
 from sertl.errors import SertlError
 from sertl.fingerprint import ids_hash
+from sertl.run_file import read_run_json
+from sertl.schema.run_records import CodebookFile
 
 
 @dataclass
@@ -72,8 +73,8 @@ def load_codebook(folder: str | os.PathLike) -> Codebook:
         SertlError: If a file is missing or damaged.
     """
     folder = Path(folder)
+    info = read_run_json(folder / "codebook.json", CodebookFile, "learn it anew")
     try:
-        info = json.loads((folder / "codebook.json").read_text(encoding="utf-8"))
         centroids = np.load(folder / "centroids.npy", allow_pickle=False)
     except FileNotFoundError as error:
         raise SertlError(f"{error.filename}: no codebook there; run learn_kmeans first") from error

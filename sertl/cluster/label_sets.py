@@ -23,7 +23,7 @@ from sertl.cluster.labelling import dump_labels
 from sertl.cluster.learning import learn_codebook, split_by_gender
 from sertl.data.datadir import Utterance, read_table
 from sertl.data.frame_labels import LabelSet
-from sertl.errors import SertlError, check_count, unknown_name
+from sertl.errors import SertlError
 from sertl.seed import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -75,27 +75,16 @@ def check_settings(conf: dict, learned_on: dict[str, Utterance]) -> None:
     """Refuse what would stop the clustering later on.
 
     Args:
-        conf: A complete `pseudo_labels` (conf/pseudo_labels.yaml).
+        conf: A complete `pseudo_labels` (schema.method_keys.PseudoLabels).
         learned_on: Utterances to cluster.
 
     Raises:
         SertlError: Naming the setting.
     """
-    clusters = conf["clusters"]
-    if not isinstance(clusters, list) or not clusters:
-        raise SertlError(f"pseudo_labels.clusters must be a list of numbers, got {clusters!r}")
-    for number in clusters:
-        check_count("pseudo_labels.clusters", number)
-    for key in ("min_frames", "batch_frames", "restarts", "passes"):
-        check_count(f"pseudo_labels.{key}", conf[key])
-    sources = conf["sources"]
-    if not sources or len({*sources}) < len(sources):
-        raise SertlError(f"pseudo_labels.sources: {sources!r} names none, or one twice")
-    for source in sources:
-        if source not in SOURCES:
-            raise unknown_name("pseudo_labels.sources:", source, SOURCES)
+    if len({*conf["sources"]}) < len(conf["sources"]):
+        raise SertlError(f"pseudo_labels.sources: {conf['sources']!r} names one twice")
     if conf["per_gender"]:
-        for number in clusters:
+        for number in conf["clusters"]:
             split_by_gender(learned_on, number, {u.utt: u.gender for u in learned_on.values()})
 
 
@@ -112,7 +101,7 @@ def make_labels(
     """Learn every codebook and label every utterance, except for what is there already.
 
     Args:
-        conf: A complete `pseudo_labels` (conf/pseudo_labels.yaml).
+        conf: A complete `pseudo_labels` (schema.method_keys.PseudoLabels).
         sets: From choose_sets.
         feats: Of each source a dump with layer<l>/feats.scp and utt2num_frames.
         learned_on: Utterances to cluster.

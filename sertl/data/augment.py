@@ -9,39 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torchaudio import functional as AF
 
-from sertl.errors import SertlError
-
 SAMPLE_RATE = 16000
-
-
-def check_augment(conf: Mapping) -> None:
-    """Refuse what cannot be drawn.
-
-    Raises:
-        SertlError: Naming the key of data_conf.augment.
-    """
-    for key, low, high in (("noise", 0.0, 1.0), ("reverb", 0.0, 1.0), ("level_db", 0.0, 60.0)):
-        value = conf[key]
-        if isinstance(value, bool) or not low <= value <= high:
-            raise SertlError(f"data_conf.augment.{key}: {value!r} is not in {low:g} to {high:g}")
-    for key, low, high in (("snr_db", -20.0, 100.0), ("rt60_sec", 0.01, 5.0)):
-        values = conf[key]
-        good = isinstance(values, list) and len(values) == 2 and all(map(_number, values))
-        if not good or not low <= values[0] <= values[1] <= high:
-            raise SertlError(
-                f"data_conf.augment.{key}: {values!r}; expected the least and the greatest value, "
-                f"in {low:g} to {high:g}"
-            )
-    speeds = conf["speed"]
-    if not isinstance(speeds, list) or not all(_number(v) and 0.5 <= v <= 2.0 for v in speeds):
-        raise SertlError(
-            f"data_conf.augment.speed: {speeds!r}; expected factors from 0.5 to 2, as in "
-            "[0.9, 1.0, 1.1], or []"
-        )
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_on(conf: Mapping) -> bool:

@@ -8,18 +8,18 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
-
-import yaml
+from dataclasses import dataclass, field, replace
+from typing import get_args
 
 from sertl.data.datadir import Utterance
-from sertl.data.fields import STYLES
 from sertl.errors import SertlError, unknown_name
+from sertl.schema.corpus_keys import CorpusFile, Protocol
+from sertl.schema.strict import checked
+from sertl.yaml_text import load_yaml
 
 logger = logging.getLogger(__name__)
 
-PROTOCOLS = ("loso", "loso10", "superb", "fixed", "official")
+PROTOCOLS = get_args(Protocol)
 ALL = "all"  # group name of an expected table that is not split by session or speaker
 
 
@@ -62,7 +62,6 @@ class Corpus:
     notes: str = ""
 
 
-KEYS = tuple(f.name for f in fields(Corpus) if f.name != "policy")
 NEEDED = ("name", "release", "language", "licence", "cite", "labels")
 
 
@@ -76,9 +75,9 @@ def load_corpus(path: str | os.PathLike, policy: str | None = None) -> Corpus:
     Raises:
         SertlError: On unknown or missing keys, unknown policies, and values that contradict.
     """
-    conf = _read_yaml(Path(path))
-    policies = _mapping(path, "policies", conf.pop("policies", None) or {})
-    default = conf.pop("default_policy", None)
+    conf = load_yaml(path)
+    checked(CorpusFile, conf, str(path))
+    policies, default = conf.pop("policies", None) or {}, conf.pop("default_policy", None)
     if default is None and policies:
         raise SertlError(f"{path}: has `policies` but no `default_policy`")
     default = default or "default"
@@ -86,72 +85,23 @@ def load_corpus(path: str | os.PathLike, policy: str | None = None) -> Corpus:
     name = policy or default
     if name not in names:
         raise unknown_name(f"label policy (in {path})", name, names)
-    values = {**conf, **_mapping(path, f"policies.{name}", policies.get(name) or {})}
-    for source in (values, *(p or {} for p in policies.values())):
-        for key in source:
-            if key not in KEYS:
-                raise unknown_name(f"key (in {path})", key, [*KEYS, "policies", "default_policy"])
+    values = {k: v for k, v in {**conf, **policies.get(name, {})}.items() if v is not None}
     missing = [key for key in NEEDED if key not in values]
     if missing:
         raise SertlError(f"{path}: missing key {', '.join(missing)}")
-    values = {key: value for key, value in values.items() if value is not None}
     if "vad_range" in values:
-        values["vad_range"] = _vad_range(path, values["vad_range"])
+        values["vad_range"] = tuple(map(float, values["vad_range"]))
     corpus = Corpus(policy=name, **values)
     _check(path, corpus)
     return corpus
 
 
-def _read_yaml(path: Path) -> dict:
-    if not path.is_file():
-        raise SertlError(f"{path}: no such file; a recipe describes its corpus there")
-    try:
-        conf = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SertlError(f"{path}: not valid YAML: {error}") from error
-    return dict(_mapping(path, "the file", conf))
-
-
-def _mapping(path: str | os.PathLike, what: str, value: object) -> dict:
-    if not isinstance(value, dict):
-        raise SertlError(f"{path}: {what} is {value!r}; expected 'key: value' lines")
-    return value
-
-
-def _vad_range(path: str | os.PathLike, value: object) -> tuple[float, float]:
-    ok = isinstance(value, list) and len(value) == 2
-    if not ok or not all(isinstance(v, int | float) for v in value) or value[0] >= value[1]:
-        raise SertlError(f"{path}: vad_range is {value!r}; expected [lowest, highest]")
-    return float(value[0]), float(value[1])
-
-
 def _check(path: str | os.PathLike, corpus: Corpus) -> None:
-    """Refuse values of the wrong type and values that contradict each other."""
+    """Refuse values that contradict each other."""
 
     def fail(what: str) -> None:
         raise SertlError(f"{path} (policy {corpus.policy}): {what}")
 
-    def strings(key: str, values: object) -> None:
-        # YAML reads 03, no and 1.10 as 3, false and 1.1
-        wrong = [v for v in values if not isinstance(v, str)]
-        if wrong:
-            fail(f"{key}: {wrong[0]!r} is not text; write it in quotes")
-
-    for key, kind in (("labels", list), ("drop", list), ("merge", dict), ("expected", dict)):
-        if not isinstance(getattr(corpus, key), kind):
-            fail(f"{key} is {getattr(corpus, key)!r}; expected a {kind.__name__}")
-    if not isinstance(corpus.excluded, dict):
-        fail("excluded: expected lines 'utterance id: reason'")
-    if not isinstance(corpus.shared_speakers, bool):
-        fail(f"shared_speakers is {corpus.shared_speakers!r}; expected true or false")
-    for key in ("name", "release", "language", "licence", "cite", "group_by", "protocol", "notes"):
-        strings(key, [getattr(corpus, key)])
-    for key in ("labels", "drop", "expected", "excluded"):
-        strings(key, getattr(corpus, key))
-    strings("merge", [*corpus.merge, *corpus.merge.values()])
-    strings("excluded", corpus.excluded.values())
-    if len(set(corpus.labels)) < len(corpus.labels):
-        fail(f"labels: {corpus.labels} has one twice")
     for source, target in corpus.merge.items():
         if target not in corpus.labels:
             raise unknown_name(f"class in merge ({source} -> ?) of {path}", target, corpus.labels)
@@ -160,19 +110,11 @@ def _check(path: str | os.PathLike, corpus: Corpus) -> None:
     for label in set(corpus.drop) & set(corpus.labels):
         fail(f"'{label}' is both a class and dropped")
     for group, counts in corpus.expected.items():
-        for label, count in _mapping(path, f"expected.{group}", counts).items():
+        for label in counts:
             if label not in corpus.labels:
                 raise unknown_name(f"class in expected.{group} of {path}", label, corpus.labels)
-            if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-                fail(f"expected.{group}.{label} is {count!r}; expected a number of utterances")
     if ALL in corpus.expected and len(corpus.expected) > 1:
         fail("expected has both 'all' and single groups; keep one of them")
-    if corpus.group_by not in ("session", "spk"):
-        raise unknown_name(f"group_by (in {path})", corpus.group_by, ("session", "spk"))
-    if corpus.protocol not in PROTOCOLS:
-        raise unknown_name(f"protocol (in {path})", corpus.protocol, PROTOCOLS)
-    if corpus.only_style is not None and corpus.only_style not in STYLES:
-        raise unknown_name(f"only_style (in {path})", corpus.only_style, STYLES)
 
 
 def apply_policy(corpus: Corpus, utts: Iterable[Utterance]) -> tuple[list[Utterance], Counter[str]]:

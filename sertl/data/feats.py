@@ -1,6 +1,7 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Dumped hidden states of an utterance, frames or pooled vectors: all layers as one array."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,22 @@ from sertl.fingerprint import differences, require_done
 # What a dump's fingerprint says of the data and the files; the rest describes the encoder.
 OF_THE_DATA = {"layers", "format", "dump_version", "utts", "ids", "audio"}
 OF_THE_DATA |= {"pool", "normalise", "pooled_from"}
+
+
+REDO = "run stage 3 with --redo"
+
+
+def read_counts(path: Path) -> dict[str, int]:
+    """A table of utterances and whole numbers above 0.
+
+    Raises:
+        SertlError: Naming the line that is none.
+    """
+    table = read_table(path)
+    for utt, word in table.items():
+        if not re.fullmatch(r"[1-9][0-9]{0,11}", word):
+            raise SertlError(f"{path}: '{utt}' has {word!r}, expected a whole number; {REDO}")
+    return {utt: int(word) for utt, word in table.items()}
 
 
 class FeatsStore:
@@ -40,18 +57,21 @@ class FeatsStore:
         self.layers = list(layers)
         missing = [n for n in self.layers if not (self.dump / f"layer{n}" / "feats.scp").is_file()]
         if missing:
-            found = sorted(int(p.name[5:]) for p in self.dump.glob("layer*"))
+            found = sorted(p.name for p in self.dump.glob("layer*"))
             raise SertlError(
                 f"{self.dump} has no features of layer {missing}; it holds {found}. "
                 "Dump them (--redo --stage 3) or choose others (data_conf.layers)"
             )
         self._scp = [read_scp(self.dump / f"layer{n}" / "feats.scp") for n in self.layers]
-        self.num_frames = {
-            utt: int(n) for utt, n in read_table(self.dump / "utt2num_frames").items()
-        }
+        self.num_frames = read_counts(self.dump / "utt2num_frames")
         path = self.dump / "utt2num_samples"
-        found = read_table(path) if path.is_file() else {}
-        self.num_samples = {utt: int(n) for utt, n in found.items()}
+        self.num_samples = read_counts(path) if path.is_file() else {}
+        for n, scp in zip(self.layers, self._scp, strict=True):
+            if lost := sorted(self.num_frames.keys() - scp.keys()):
+                raise SertlError(
+                    f"{self.dump}/layer{n}/feats.scp lacks {len(lost)} utterances, e.g. {lost[0]}, "
+                    f"that utt2num_frames has; {REDO}"
+                )
 
     def add(self, dump: str | Path) -> None:
         """Also read the utterances of another dump by the same encoder.

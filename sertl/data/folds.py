@@ -4,7 +4,6 @@
 Which utterance goes where is decided in `split.py`.
 """
 
-import json
 import logging
 import os
 import re
@@ -20,6 +19,8 @@ from sertl.data.split import DEV_RULES, SELECT, Fold, make_folds, per_class, sha
 from sertl.data.tokenizer import Tokenizer, learn_tokenizer, load_tokenizer
 from sertl.errors import SertlError
 from sertl.fingerprint import Progress, begin, file_hash, finish, ids_hash, text_hash
+from sertl.run_file import read_run_json
+from sertl.schema.run_records import ProtocolFile, Record
 
 __all__ = ["Fold", "FoldDir", "fold_hash", "make_folds", "read_protocol", "write_folds"]
 
@@ -213,16 +214,14 @@ def _write_tokenizer(
     learn_tokenizer(texts, token_type, bpe_size).save(folder / "tokenizer")
 
 
-def read_protocol(fold_dir: str | os.PathLike) -> dict:
+def read_protocol(fold_dir: str | os.PathLike, kind: type[Record] = ProtocolFile) -> dict:
     """Read `protocol.json` of a fold.
 
+    Args:
+        fold_dir: Of the fold.
+        kind: What it must hold.
+
     Raises:
-        SertlError: If the fold was not made.
+        SertlError: If the fold was not made, or the file is damaged.
     """
-    path = Path(fold_dir) / PROTOCOL
-    if not path.is_file():
-        raise SertlError(f"{path}: no such file; run stage 2 (make_folds) first")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise SertlError(f"{path}: not valid JSON ({error}); run stage 2 with --redo") from error
+    return read_run_json(Path(fold_dir) / PROTOCOL, kind, "run stage 2 (make_folds) with --redo")

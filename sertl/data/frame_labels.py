@@ -1,7 +1,6 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Frame pseudo-labels of stage 5, read by utterance."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ import numpy as np
 from sertl.data.ark import read_array, read_scp
 from sertl.errors import SertlError
 from sertl.fingerprint import ids_hash, require_done
+from sertl.run_file import read_run_json, understanding
+from sertl.schema.run_records import LabelsFile
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,12 @@ class FrameLabels:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.inputs = require_done(self.folder, "stage 5 (pseudo_labels)")
-        facts = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-        self.sets = [LabelSet(**s) for s in facts["label_sets"]]
-        self.stride = facts["stride"]
-        self.clustered = facts["seen_ids"]["clustering"]
+        path, remedy = self.folder / "run.json", "run stage 5 with --redo"
+        facts = read_run_json(path, LabelsFile, remedy)
+        with understanding(path, remedy):
+            self.sets = [LabelSet(**s) for s in facts["label_sets"]]
+            self.stride = facts["stride"]
+            self.clustered = facts["seen_ids"]["clustering"]
         self._scp = [specs_of_labels(self.folder / s.name) for s in self.sets]
 
     def check(self, utts: Sequence[str]) -> None:

@@ -17,23 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sertl.config import load_yaml, merge
 from sertl.data.corpus import ALL, Corpus, load_corpus
 from sertl.data.datadir import Utterance, read_data_dir
 from sertl.errors import SertlError, unknown_name
+from sertl.schema.corpus_keys import PairFile
+from sertl.schema.strict import checked
+from sertl.yaml_text import load_yaml
 
 logger = logging.getLogger(__name__)
-
-PAIR = {"source": None, "target": None, "map": None, "notes": ""}
-# Paths are relative to the recipe. policy, protocol: empty for the corpus's default.
-SIDE = {
-    "recipe": "",
-    "data": "data/all",
-    "conf": "conf/corpus.yaml",
-    "policy": "",
-    "protocol": "",
-    "prefix": "",  # put before utterance and speaker ids
-}
 
 
 @dataclass(frozen=True)
@@ -93,7 +84,7 @@ def load_pair(folder: str | os.PathLike, name: str, recipes: str | os.PathLike) 
         raise unknown_name(
             f"pair (in {folder})", name, [p.stem for p in path.parent.glob("*.yaml")]
         )
-    conf = merge(PAIR, load_yaml(path), str(path))
+    conf = checked(PairFile, load_yaml(path), str(path))
     several = conf["source"] if isinstance(conf["source"], list) else [conf["source"]]
     sides = [_read_side(path, "source", options, Path(recipes)) for options in several]
     target = _read_side(path, "target", conf["target"], Path(recipes))
@@ -113,7 +104,7 @@ def load_pair(folder: str | os.PathLike, name: str, recipes: str | os.PathLike) 
 
 
 def read_map(
-    path: Path, table: object, known: Sequence[str], targets: Sequence[str]
+    path: Path, table: dict[str, str | None], known: Sequence[str], targets: Sequence[str]
 ) -> dict[str, str | None]:
     """Check the map of a pair file: every label of the source to a label of the target, or null.
 
@@ -126,8 +117,6 @@ def read_map(
     Raises:
         SertlError: Unknown labels, with the nearest; labels left out; fewer than two classes.
     """
-    if not isinstance(table, dict):
-        raise SertlError(f"{path}: map is {table!r}; expected 'label of the source: class' lines")
     for label, to in table.items():
         if label not in known:
             raise unknown_name(f"label of the source in map of {path}", label, known)
@@ -144,11 +133,8 @@ def read_map(
     return table
 
 
-def _read_side(path: Path, what: str, options: object, recipes: Path) -> Side:
+def _read_side(path: Path, what: str, side: dict, recipes: Path) -> Side:
     """Read one corpus with its own labels."""
-    if not isinstance(options, dict):
-        raise SertlError(f"{path}: {what} is {options!r}; expected e.g. {{recipe: emodb}}")
-    side = merge(SIDE, options, f"{path}, {what}")
     recipe = recipes / side["recipe"]
     data_dir = recipe / side["data"]
     if not data_dir.is_dir():

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from sertl.data.datadir import Utterance, read_data_dir, write_data_dir
 from sertl.data.table import listing
 from sertl.errors import SertlError
 from sertl.fingerprint import Progress, begin, finish, read_fingerprint, text_hash
+from sertl.lock import alone
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,9 @@ def prepare_command(
     """
     args = argument_parser(description).parse_args()
     corpus = load_corpus(args.conf, args.policy)
-    prepare(corpus, read(args), args.out, args.allow_subset, args.redo, args.nj, args.check_only)
+    rest = (args.allow_subset, args.redo, args.nj, args.check_only)
+    with nullcontext() if args.check_only else alone(args.out, wait=True):
+        prepare(corpus, read(args), args.out, *rest)
 
 
 def prepare(

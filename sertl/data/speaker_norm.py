@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from sertl.data.datadir import Utterance
-from sertl.errors import SertlError, unknown_name
 from sertl.seed import derive_seed
 
 MODES = ("none", "offline", "online")
@@ -40,23 +39,6 @@ class SpeakerNorm:
     weight: float
     mean: torch.Tensor
     std: torch.Tensor | None = None
-
-
-def check_speaker_norm(conf: dict) -> None:
-    """Refuse a `data_conf.speaker_norm` that means nothing.
-
-    Raises:
-        SertlError: Naming the key.
-    """
-    if conf["mode"] not in MODES:
-        raise unknown_name("data_conf.speaker_norm.mode", conf["mode"], MODES)
-    prior = conf["prior"]
-    number = isinstance(prior, (int, float)) and not isinstance(prior, bool)
-    if prior is not None and not (number and 0 <= prior < float("inf")):
-        raise SertlError(
-            f"data_conf.speaker_norm.prior: {prior!r}; expected a number of clips, 0 or more, or "
-            "null to estimate it"
-        )
 
 
 def fit_speaker_norm(vectors: torch.Tensor, spks: Sequence[str], conf: dict) -> SpeakerNorm | None:

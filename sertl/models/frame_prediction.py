@@ -6,18 +6,19 @@ ICASSP 2023) and HuBERT. models/gmp_tl.py takes the encoder and leaves the heads
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sertl.errors import SertlError, unknown_name
+from sertl.errors import SertlError
 from sertl.models.base import MODELS, SERModel, Spec, mask_generators
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.pooling import StatPooling, frame_mask, pool_views
 from sertl.nn.span_mask import span_masks
+from sertl.schema.strict import Share, Size, Width
 
-FRAMES = ("masked", "all")
 REDUCTIONS = ("mean", "sum")
 
 
@@ -44,25 +45,16 @@ class FramePrediction(SERModel):
         self,
         spec: Spec,
         upstream: nn.Module | None = None,
-        mask_prob: float = 0.8,
-        span: int = 10,
-        min_spans: int = 0,
-        frames: str = "masked",
-        hidden: int = 256,
-        reduce: str = "mean",
+        mask_prob: Share = 0.8,
+        span: Size = 10,
+        min_spans: Width = 0,
+        frames: Literal["masked", "all"] = "masked",
+        hidden: Width = 256,
+        reduce: Literal["mean", "sum"] = "mean",
     ):
         super().__init__(spec, upstream)
         if upstream is None:
             raise ValueError("frame labels train the encoder, which needs the audio: input: wav")
-        if frames not in FRAMES:
-            raise unknown_name("frames", frames, FRAMES)
-        if reduce not in REDUCTIONS:
-            raise unknown_name("reduce", reduce, REDUCTIONS)
-        if not (0.0 <= mask_prob <= 1.0 and span >= 1 and min_spans >= 0):
-            raise ValueError(
-                f"mask_prob {mask_prob} must be in [0, 1], span {span} at least 1, min_spans "
-                f"{min_spans} at least 0"
-            )
         if frames == "masked" and mask_prob == 0.0:
             raise ValueError("frames: masked with mask_prob 0 leaves nothing to predict")
         self.mask_prob, self.span, self.min_spans = mask_prob, span, min_spans
@@ -169,7 +161,7 @@ class FrameHeads(nn.Module):
         Chen & Rudnicky, "P-TAPT", ICASSP 2023, and its code.
     """
 
-    def __init__(self, input_size: int, clusters: Sequence[int], hidden: int = 256):
+    def __init__(self, input_size: int, clusters: Sequence[int], hidden: Width = 256):
         super().__init__()
         if not clusters:
             raise ValueError("frame heads need at least one label set")
@@ -184,7 +176,7 @@ class FrameHeads(nn.Module):
 
 
 def frame_cross_entropy(
-    logits: Sequence[torch.Tensor], labels: torch.Tensor, reduce: str = "mean"
+    logits: Sequence[torch.Tensor], labels: torch.Tensor, reduce: Literal["mean", "sum"] = "mean"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy of frames, averaged over them; over heads averaged or added.
 

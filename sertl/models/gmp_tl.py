@@ -7,16 +7,18 @@ AM-Softmax, the last step, which starts from models/frame_prediction.py. Pan et 
 """
 
 import logging
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
-from sertl.errors import unknown_name
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.linear_start import Standardise, read_map, with_constant, write_map
 from sertl.nn.losses import CLASS_LOSSES, cross_entropy
-from sertl.nn.pooling import COMBINE, POOLINGS, frame_mask, pool_views
+from sertl.nn.pooling import POOLINGS, frame_mask, pool_views
+from sertl.schema.strict import Options, Size, Width
 
 logger = logging.getLogger(__name__)
 
@@ -49,25 +51,21 @@ class GmpTl(SERModel):
         self,
         spec: Spec,
         upstream: nn.Module | None = None,
-        bilstm: int = 0,
+        bilstm: Width = 0,
         bypass: bool = False,
-        combine: str = "mix",
+        combine: Literal["mix", "concat"] = "mix",
         pooling: str = "mean",
-        projection: int = 256,
-        gender_weight: float = 0.0,
+        projection: Size = 256,
+        gender_weight: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0,
         loss: str = "am_softmax",
-        loss_conf: dict | None = None,
+        loss_conf: Options | None = None,
     ):
         super().__init__(spec, upstream)
-        if not 0.0 <= gender_weight < 1.0:
-            raise ValueError(f"gender_weight must be in [0, 1), got {gender_weight}")
         if gender_weight and len(spec.classes.get("gender", ())) < 2:
             logger.warning("task gender is left out: the training data have no two genders")
             gender_weight = 0.0
         self.needs = ("emo", "gender") if gender_weight else ("emo",)
         self.gender_weight = gender_weight
-        if combine not in COMBINE:
-            raise unknown_name("combine", combine, COMBINE)
         self.concat = combine == "concat"
         self.mix = LayerMix(len(spec.layers)) if bilstm or not self.concat else None
         self.bilstm = BiLSTM(spec.hidden_size, bilstm) if bilstm else None

@@ -9,17 +9,22 @@ Layers, how they are combined and the strengths are chosen inside the training s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Annotated, Literal, get_args
 
 import torch
+from pydantic import Field
 from torch import nn
 
-from sertl.errors import SertlError, unknown_name
+from sertl.errors import SertlError
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.frame_statistics import pool_frames, statistic
 from sertl.nn.solved_head import SolvedHead
+from sertl.schema.strict import Positive
 from sertl.solve.selection import Settings, Target, choose, solve_choice
 
-TASKS = ("emo", "gender", "style", "vad")
+Task = Literal["emo", "gender", "style", "vad"]
+TASKS = get_args(Task)
+Strengths = Annotated[Sequence[Positive], Field(min_length=1)]
 DIMENSIONS = 3
 
 
@@ -55,13 +60,13 @@ class Linear(SERModel):
         self,
         spec: Spec,
         upstream: nn.Module | None = None,
-        statistics: Sequence[str] = ("mean", "std"),
-        tasks: Sequence[str] = ("emo",),
-        head: str = "logistic",
-        combine: str = "blend",
-        strengths: Sequence[float] = (0.001, 0.01, 0.1),
-        value_strengths: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1),
-        criterion: str = "loss",
+        statistics: Annotated[Sequence[str], Field(min_length=1)] = ("mean", "std"),
+        tasks: Annotated[Sequence[Task], Field(min_length=1)] = ("emo",),
+        head: Literal["logistic", "prototype"] = "logistic",
+        combine: Literal["best", "mean", "stack", "concat", "auto", "blend"] = "blend",
+        strengths: Strengths = (0.001, 0.01, 0.1),
+        value_strengths: Strengths = (1e-4, 1e-3, 1e-2, 1e-1),
+        criterion: Literal["loss", "ua"] = "loss",
         refit: bool = True,
         chosen: Mapping[str, Mapping] | None = None,
     ):
@@ -69,20 +74,15 @@ class Linear(SERModel):
         self.names = tuple(statistics)
         for name in self.names:
             statistic(name)
-        if not self.names or not isinstance(refit, bool) or not tasks:
-            raise ValueError("statistics and tasks name at least one, refit is true or false")
         for task in tasks:
             self._check_task(task)
         self.needs, self.refit = tuple(tasks), refit
         first = spec.hidden_size if len(self.names) > 1 else 0
         self.settings = Settings(head, combine, strengths, value_strengths, criterion, first)
-        self.settings.check()
         self.chosen = dict(chosen or {})
         self.heads = nn.ModuleDict({t: self._head(t, c) for t, c in self.chosen.items()})
 
     def _check_task(self, task: str) -> None:
-        if task not in TASKS:
-            raise unknown_name("task", task, TASKS)
         if task == "vad" and self.spec.vad_range is None:
             raise ValueError("task vad needs a corpus with utt2vad and vad_range")
         if task not in ("emo", "vad") and len(self.spec.classes.get(task, ())) < 2:

@@ -7,19 +7,23 @@ computes the same for a fraction of the cost.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, get_args
 
 import torch
+from pydantic import Field
 from torch import nn
 
-from sertl.errors import SertlError, unknown_name
+from sertl.errors import SertlError
 from sertl.models.base import MODELS, SERModel, Spec
-from sertl.nn.heads import Head
+from sertl.nn.heads import Activation, Head
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.linear_start import Standardise
 from sertl.nn.losses import CLASS_LOSSES, VALUE_LOSSES
-from sertl.nn.pooling import COMBINE, POOLINGS, pool_views
+from sertl.nn.pooling import POOLINGS, pool_views
+from sertl.schema.strict import Dropout, Options, Width
 
-TASKS = ("emo", "vad")
+Task = Literal["emo", "vad"]
+TASKS = get_args(Task)
 CCC_BATCH = 16  # utterances; a correlation over fewer is mostly noise
 
 
@@ -63,16 +67,16 @@ class Probe(SERModel):
         spec: Spec,
         upstream: nn.Module | None = None,
         pooling: str = "mean",
-        hidden: int = 256,
-        activation: str = "none",
-        dropout: float = 0.0,
+        hidden: Width = 256,
+        activation: Activation = "none",
+        dropout: Dropout = 0.0,
         standardise: bool = False,
-        tasks: tuple[str, ...] = ("emo",),
+        tasks: Annotated[Sequence[Task], Field(min_length=1)] = ("emo",),
         loss: str | None = None,
-        loss_conf: dict | None = None,
-        vad_loss: str | None = None,
-        combine: str = "mix",
-        beside: int = 0,
+        loss_conf: Options | None = None,
+        vad_loss: Literal["rmse", "ccc"] | None = None,
+        combine: Literal["mix", "concat"] = "mix",
+        beside: Width = 0,
     ):
         super().__init__(spec, upstream)
         check_tasks(tasks, spec, loss or loss_conf, vad_loss)
@@ -82,8 +86,6 @@ class Probe(SERModel):
             self.least_batch = CCC_BATCH
         self.pooling = POOLINGS.build(pooling, spec.hidden_size)
         size = self.pooling.output_size
-        if combine not in COMBINE:
-            raise unknown_name("combine", combine, COMBINE)
         self.mix = LayerMix(len(spec.layers)) if combine == "mix" else None
         size = size * (len(spec.layers) if combine == "concat" else 1) + beside
         self.standardise = standardise
@@ -176,9 +178,6 @@ def check_tasks(
     Raises:
         ValueError, SertlError: Naming the task.
     """
-    for task in tasks:
-        if task not in TASKS:
-            raise unknown_name("task", task, TASKS)
     if "vad" in tasks and spec.vad_range is None:
         raise ValueError("task vad needs a corpus with utt2vad and vad_range")
     if emo_choice and "emo" not in tasks:

@@ -6,13 +6,17 @@ with `init.freeze: [wap]` it stays as it starts. Method of
 Song et al., 2025, arXiv 2509.23795.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from sertl.models.base import MODELS, Spec
-from sertl.models.probe import Probe
+from sertl.models.probe import Probe, Task
+from sertl.nn.heads import Activation
 from sertl.nn.pooling import POOLINGS, pool_views
 from sertl.nn.wap_transformer import (
     WapTransformer,
@@ -20,6 +24,8 @@ from sertl.nn.wap_transformer import (
     check_continues,
     check_reads,
 )
+from sertl.registry import check_keys
+from sertl.schema.strict import Dropout, Options, Width
 
 
 @MODELS.register("wap")
@@ -47,20 +53,21 @@ class Wap(Probe):
         self,
         spec: Spec,
         upstream: nn.Module | None = None,
-        wap: dict | None = None,
+        wap: Options | None = None,
         pooling: str = "stat_attentive",
-        hidden: int = 256,
-        activation: str = "relu",
-        dropout: float = 0.3,
+        hidden: Width = 256,
+        activation: Activation = "relu",
+        dropout: Dropout = 0.3,
         standardise: bool = True,
-        tasks: tuple[str, ...] = ("emo",),
+        tasks: Annotated[Sequence[Task], Field(min_length=1)] = ("emo",),
         loss: str | None = None,
-        loss_conf: dict | None = None,
-        vad_loss: str | None = None,
+        loss_conf: Options | None = None,
+        vad_loss: Literal["rmse", "ccc"] | None = None,
         bypass: str | None = None,
-        reads: int | None = None,
+        reads: Width | None = None,
     ):
         check_reads(spec, reads)
+        check_keys(WapTransformer, wap or {}, 1, "wap")
         blocks = WapTransformer(spec.hidden_size, **(wap or {}))
         around = None if bypass is None else POOLINGS.build(bypass, spec.hidden_size)
         if around is not None and not hasattr(around, "statistics"):

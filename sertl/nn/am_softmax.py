@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sertl.nn.losses import CLASS_LOSSES, ClassLoss, cross_entropy
+from sertl.schema.strict import Number, Positive, Share
 
 
 class CosineHead(nn.Module):
@@ -59,9 +60,9 @@ class AMSoftmax(ClassLoss):
     def __init__(
         self,
         class_weights: Sequence[float] | None = None,
-        scale: float = 30.0,
-        margin: float = 0.2,
-        margin_warmup: float = 0.0,
+        scale: Positive = 30.0,
+        margin: Number = 0.2,
+        margin_warmup: Share = 0.0,
     ):
         super().__init__(class_weights)
         if not 0.0 <= margin <= 2.0:

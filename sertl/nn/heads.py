@@ -2,12 +2,14 @@
 """Utterance-level heads: a vector per utterance -> logits or dimensional values."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import nn
 
 from sertl.nn.linear_start import read_map, with_constant, write_map
 
+Activation = Literal["none", "relu", "gelu", "tanh"]
 ACTIVATIONS = {"none": nn.Identity, "relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 
 

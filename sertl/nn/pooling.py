@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from sertl.registry import Registry
+from sertl.schema.strict import Size
 
-COMBINE = ("mix", "concat")  # several layers: their weighted sum, pooled; or each one's vector
 POOLINGS: Registry[type[nn.Module]] = Registry("pooling", "sertl.nn")
 
 
@@ -75,7 +75,7 @@ class SelfAttentivePooling(nn.Module):
 
     linear = False
 
-    def __init__(self, input_size: int, attention_size: int = 128):
+    def __init__(self, input_size: int, attention_size: Size = 128):
         super().__init__()
         self.output_size = input_size
         self.attention = nn.Sequential(
@@ -115,7 +115,7 @@ class StatAttentivePooling(SelfAttentivePooling):
     Often called SAP, as is the mean-only kind: here that one is `self_attentive`.
     """
 
-    def __init__(self, input_size: int, attention_size: int = 128):
+    def __init__(self, input_size: int, attention_size: Size = 128):
         super().__init__(input_size, attention_size)
         self.output_size = 2 * input_size
 

@@ -2,6 +2,7 @@
 """WAP Transformer: Transformer blocks, then the learned weighted average of the blocks' outputs."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import nn
@@ -9,9 +10,7 @@ from torch.nn import functional as F
 
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.pooling import frame_mask
-
-NORMS = ("pre", "post")
-POSITIONS = ("none", "conv")
+from sertl.schema.strict import Dropout, Size, Width
 
 
 class Block(nn.Module):
@@ -86,22 +85,16 @@ class WapTransformer(nn.Module):
     def __init__(
         self,
         size: int,
-        width: int = 0,
-        blocks: int = 3,
-        heads: int = 0,
-        ffn: int = 0,
-        dropout: float = 0.1,
-        norm: str = "pre",
-        position: str = "conv",
-        kernel: int = 31,
+        width: Width = 0,
+        blocks: Size = 3,
+        heads: Width = 0,
+        ffn: Width = 0,
+        dropout: Dropout = 0.1,
+        norm: Literal["pre", "post"] = "pre",
+        position: Literal["none", "conv"] = "conv",
+        kernel: Size = 31,
     ):
         super().__init__()
-        if norm not in NORMS:
-            raise ValueError(f"norm '{norm}' is none of {NORMS}")
-        if position not in POSITIONS:
-            raise ValueError(f"position '{position}' is none of {POSITIONS}")
-        if width < 0 or blocks < 1:
-            raise ValueError(f"width {width} must be 0 or more, blocks {blocks} at least 1")
         if kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, got {kernel}")
         self.narrow = nn.Linear(size, width) if width else None

@@ -2,12 +2,13 @@
 """Bottleneck adapter (Houlsby et al., "Parameter-Efficient Transfer Learning for NLP", 2019)."""
 
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
 
-from sertl.errors import unknown_name
 from sertl.peft.slots import keep, on_output, peft_module
+from sertl.schema.strict import Size
 from sertl.upstream.blocks import Block
 
 
@@ -40,21 +41,20 @@ class Bottleneck(nn.Module):
         return x + self.up(torch.relu(self.down(self.norm(x))))
 
 
-NORMS = ("auto", "layer", "none")
+Place = Literal["block", "ffn"]
+Norm = Literal["auto", "layer", "none"]
 
 
 @peft_module("adapter", order=4)
-def put_adapter(block: Block, *, width: int = 64, place: str = "block", norm: str = "auto") -> None:
+def put_adapter(
+    block: Block, *, width: Size = 64, place: Place = "block", norm: Norm = "auto"
+) -> None:
     """A bottleneck on the block's output (place: block), or on its feed-forward part's (ffn).
 
     It reads that layer-normalised or plain; auto: normalised on the residual stream of pre-norm
     blocks, else plain.
     """
     places = {"block": block.module, "ffn": block.ffn_out}
-    if place not in places:
-        raise unknown_name("place of adapter", place, places)
-    if norm not in NORMS:
-        raise unknown_name("norm of adapter", norm, NORMS)
     normed = norm == "layer" or (norm == "auto" and place == "block" and block.pre_norm)
     adapter = keep(block.module, "adapter", Bottleneck(block.size, width, normed))
     # A partial, not a closure: deepcopy then points the copy's hook at the copy's adapter.

@@ -2,6 +2,7 @@
 """Weight gating: a learned factor per dimension on the output of a block."""
 
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from sertl.peft.slots import keep, on_output, peft_module
 from sertl.upstream.blocks import Block
 
 INITS = ("ones", "identity")
+Start = Literal["auto", "ones", "identity"]
 
 
 class Gate(nn.Module):
@@ -38,7 +40,7 @@ class Gate(nn.Module):
 
 
 @peft_module("gate", order=5)
-def put_gate(block: Block, *, init: str = "auto") -> None:
+def put_gate(block: Block, *, init: Start = "auto") -> None:
     """A factor per dimension of the block's output; auto: identity, so that the start is exact."""
     if init == "auto":
         init = "identity"

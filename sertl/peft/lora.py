@@ -3,15 +3,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from sertl.errors import unknown_name
 from sertl.peft.attention import replace_forward
 from sertl.peft.derived_linear import derive
 from sertl.peft.slots import peft_module
+from sertl.schema.strict import Positive, Size
 from sertl.upstream.blocks import Block
 
 
@@ -84,6 +86,7 @@ class LoRA(nn.Module):
             return MergedLinear.apply(x, whole, bias, self.a, self.b, self.scale)
 
 
+Target = Literal["q", "k", "v", "out", "ffn"]
 TARGETS = {name: (name,) for name in ("q", "k", "v", "out")} | {"ffn": ("ffn_in", "ffn_out")}
 
 
@@ -117,9 +120,9 @@ class MergedLinear(torch.autograd.Function):
 def put_lora(
     block: Block,
     *,
-    alpha: float,
-    rank: int | dict[str, int] = 8,
-    targets: Sequence[str] = ("q", "k", "v"),
+    alpha: Positive,
+    rank: Size | dict[str, Size] = 8,
+    targets: Annotated[Sequence[Target], Field(min_length=1)] = ("q", "k", "v"),
     dora: bool = False,
 ) -> None:
     """A low-rank update of the weights of targets: any of q, k, v, out, ffn (both its layers).
@@ -131,12 +134,7 @@ def put_lora(
         targets: Names.
         dora: Whether rows have a length of their own (DoRA).
     """
-    if isinstance(targets, str) or not targets:
-        raise ValueError(f"targets is {targets!r}, expected a list of {', '.join(TARGETS)}")
     ranks = dict(rank) if isinstance(rank, Mapping) else dict.fromkeys(targets, rank)
-    for target in (*targets, *ranks):
-        if target not in TARGETS:
-            raise unknown_name("target of lora", target, TARGETS)
     if ranks.keys() != {*targets}:
         raise ValueError(f"rank names {sorted(ranks)}, targets are {sorted(targets)}")
     for target in targets:

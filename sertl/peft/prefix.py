@@ -15,6 +15,7 @@ from torch import nn
 
 from sertl.peft.attention import replace_forward
 from sertl.peft.slots import keep, peft_module
+from sertl.schema.strict import Size
 from sertl.upstream.blocks import Block
 
 
@@ -59,7 +60,7 @@ class Prefix(nn.Module):
 
 
 @peft_module("prefix", order=3)
-def put_prefix(block: Block, *, length: int = 5, zero: bool = True) -> None:
+def put_prefix(block: Block, *, length: Size = 5, zero: bool = True) -> None:
     """Keys and values that every frame attends to; with zero, through a gate that begins shut."""
     heads = block.attention.num_heads
     keep(block.attention, "prefix", Prefix(block.size, length, heads, zero))

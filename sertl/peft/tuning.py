@@ -6,24 +6,16 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from sertl.errors import SertlError, unknown_name
+from sertl.errors import SertlError
 from sertl.peft.effect_check import effect_check, states_before
 from sertl.peft.inject import inject
 from sertl.peft.lora import LoRA
 from sertl.peft.slots import peft_of
 from sertl.upstream.encoder import Upstream
 
-TUNES = ("none", "all", "bitfit", "last")
-
 
 def is_frozen(conf: dict) -> bool:
-    """Whether nothing of the encoder trains under this upstream_conf.
-
-    Raises:
-        SertlError: For an unknown tune.
-    """
-    if conf["tune"] not in TUNES:
-        raise unknown_name("upstream_conf.tune", conf["tune"], TUNES)
+    """Whether nothing of the encoder trains under this upstream_conf."""
     return conf["tune"] == "none" and not any(o is not None for o in conf["peft"].values())
 
 

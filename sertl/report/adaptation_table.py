@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sertl.config import load_yaml
+from sertl.config import read_config
 from sertl.errors import SertlError
 from sertl.fingerprint import differences
 from sertl.report.tables import NONE, Table, p_value, percent, spanned
@@ -46,7 +46,7 @@ def load_adapted(exp: str | Path) -> Adapted:
         SertlError: It was trained on neither side, or is not scored on both test sets.
     """
     exp = Path(exp)
-    conf = load_yaml(exp / "config.yaml")
+    conf = read_config(exp)
     seen = [set(phase["data_conf"]["train"]) for phase in conf["phases"]]
     if not any(sources & {TARGET, SOURCE} for sources in seen):
         raise SertlError(f"{exp}: no phase trains on {TARGET} or {SOURCE}; is it of a pair?")

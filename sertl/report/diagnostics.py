@@ -19,8 +19,9 @@ import numpy as np
 from sertl.report.elements import Element, Figure, Heading, Text
 from sertl.report.plots import COLOURS, GREY, figure, plain, to_png
 from sertl.report.tables import NONE, Table
+from sertl.run_file import read_run_json, understanding
 from sertl.runs import DIAGNOSTICS
-from sertl.score.records import PhaseRun, read_json
+from sertl.score.records import PhaseRun
 
 MAX_BYTES = 3_000_000  # of figures in one page; what comes after them is named
 
@@ -52,13 +53,16 @@ def draw(path: Path, name: str) -> list[Element]:
         name: Beginning of the names of figures.
     """
     found: list[Element] = []
-    for number, entry in enumerate(read_json(path), start=1):
-        made = KINDS[entry["kind"]](entry)
-        if isinstance(made, bytes):
-            alt = f"{entry['title']}, {name.replace('_', ' ')}."
-            found.append(Figure(f"diagnostics_{name}_{number}", made, alt))
-        else:
-            found += made
+    remedy = "delete its folder and run the stage again"
+    entries = read_run_json(path, None, remedy)
+    with understanding(path, remedy):
+        for number, entry in enumerate(entries, start=1):
+            made = KINDS[entry["kind"]](entry)
+            if isinstance(made, bytes):
+                alt = f"{entry['title']}, {name.replace('_', ' ')}."
+                found.append(Figure(f"diagnostics_{name}_{number}", made, alt))
+            else:
+                found += made
     return found
 
 

@@ -25,6 +25,7 @@ from sertl.score.records import (
 )
 from sertl.score.references import corpus_key, load_references
 from sertl.score.summary import summarise
+from sertl.yaml_text import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ def _made(exp: Path, commands: list[str], commit: str) -> list:
     found = [Text(f"Commit `{commit}`; command lines that were given for this experiment:")]
     found.append(Code("\n".join(commands) or "(none noted)"))
     if config.is_file():
-        found.append(Code(config.read_text(encoding="utf-8"), "Resolved configuration"))
+        found.append(Code(read_text(config), "Resolved configuration"))
     return found
 
 

@@ -11,11 +11,15 @@ from sertl.data.frame_labels import LabelSet
 from sertl.errors import SertlError
 from sertl.report.plots import COLOURS, GREY, figure, plain, to_png
 from sertl.report.tables import NONE, Table, decimal, percent, spanned
+from sertl.run_file import read_run_json, understanding
 from sertl.runs import PSEUDO_LABELS, find_runs
+from sertl.schema.run_records import LabelsFile
 from sertl.score.pairing import Scored, difference, load_scored
-from sertl.score.records import read_json
 
 OF = ("emotion", "gender", "speaker")
+
+
+REMEDY = "run stage 5 with --redo"
 
 
 @dataclass(frozen=True)
@@ -59,15 +63,16 @@ def load_qualities(exp: str | Path, set_name: str = "test") -> list[LabelQuality
     lacking = [file.parent for file in files if not file.is_file()]
     if lacking:
         raise SertlError(f"{lacking[0]} is missing; run stage 5, or leave {exp} out")
-    infos = [read_json(file) for file in files]
+    infos = [read_run_json(file, LabelsFile, REMEDY) for file in files]
     sets = infos[0]["label_sets"]
     for file, info in zip(files, infos, strict=True):
         if info["label_sets"] != sets:
             raise SertlError(f"{file}: other label sets than in {files[0]}")
-    return [
-        _averaged(run, s, len(sets) == 1, [info["quality"][s.name] for info in infos])
-        for s in (LabelSet(**facts) for facts in sets)
-    ]
+    with understanding(files[0], REMEDY):
+        return [
+            _averaged(run, s, len(sets) == 1, [info["quality"][s.name] for info in infos])
+            for s in (LabelSet(**facts) for facts in sets)
+        ]
 
 
 def _averaged(run: Scored, label_set: LabelSet, alone: bool, found: list[dict]) -> LabelQuality:

@@ -2,7 +2,6 @@
 """Read what stage 7 wrote for one fold and seed, beside the references it belongs to."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,11 @@ from sertl.data.datadir import DataDir, read_data_dir
 from sertl.data.folds import read_protocol
 from sertl.errors import SertlError
 from sertl.fingerprint import require_done
+from sertl.run_file import read_run_json, read_run_text
+from sertl.schema.run_records import DecodeFile, FullProtocol
 
 INFO = "decode.json"
+REMEDY = "run stage 7 (decode) with --redo"
 _SHOWN = 5  # ids named in an error
 
 
@@ -57,6 +59,8 @@ def read_decoded(folder: str | Path) -> Decoded:
             f"{data_dir}; run stage 2, or copy the recipe's data/ along with its exp/"
         )
     data = read_data_dir(data_dir)
+    if info.get("predictions", predictions_hash(folder)) != predictions_hash(folder):
+        raise SertlError(f"{folder}: predictions were changed after decoding; {REMEDY}")
     hyps = {path.name.removeprefix("hyp_"): read_hyp(path) for path in hyp_files(folder)}
     if not hyps:
         raise SertlError(f"{folder} holds no hyp_* file; run stage 7 (decode) with --redo")
@@ -66,7 +70,7 @@ def read_decoded(folder: str | Path) -> Decoded:
     orders = tuple(read_hyp(path) for path in order_files(folder))
     for path, hyp in zip(order_files(folder), orders, strict=True):
         _check_ids(path, hyp, data)
-    protocol = read_protocol(data_dir.parent)
+    protocol = read_protocol(data_dir.parent, FullProtocol)
     return Decoded(folder, info, data, protocol, labels, hyps, hashes(folder), orders)
 
 
@@ -84,16 +88,7 @@ def order_files(folder: Path) -> list[Path]:
 def read_info(folder: Path) -> dict:
     """Read decode.json and check its keys."""
     path = folder / INFO
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SertlError(f"{path} is missing; run stage 7 (decode) with --redo") from error
-    except json.JSONDecodeError as error:
-        raise SertlError(f"{path}: not valid JSON ({error}); run stage 7 with --redo") from error
-    missing = {"data_dir", "fold", "seed", "set"} - info.keys()
-    if missing:
-        raise SertlError(f"{path} lacks {', '.join(sorted(missing))}; run stage 7 with --redo")
-    return info
+    return read_run_json(path, DecodeFile, REMEDY)
 
 
 def data_dir_of(folder: Path) -> Path:
@@ -110,7 +105,7 @@ def data_dir_of(folder: Path) -> Path:
 def read_hyp(path: Path) -> dict[str, str]:
     """Read "utt value" lines; unlike in other tables, a value may be empty (nothing recognised)."""
     table: dict[str, str] = {}
-    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    lines = read_run_text(path, REMEDY).removesuffix("\n").split("\n")
     for number, line in enumerate(lines, start=1):
         utt, _, value = line.partition(" ")
         if not utt:
@@ -124,14 +119,19 @@ def read_hyp(path: Path) -> dict[str, str]:
 def hashes(folder: Path) -> dict[str, str]:
     """Hash of what a score is made from, to tell later whether it still belongs to it."""
     data_dir = data_dir_of(folder)
-    labels = folder / "labels"
     return {
-        "decode": _hash(
-            [*([labels] if labels.is_file() else []), *hyp_files(folder), *order_files(folder)]
-        ),
+        "decode": predictions_hash(folder),
         "references": _hash(sorted(path for path in data_dir.iterdir() if path.is_file())),
         "protocol": _hash([data_dir.parent / "protocol.json"]),
     }
+
+
+def predictions_hash(folder: Path) -> str:
+    """Hash of labels and predictions; decode.json says it, so that a changed file is noticed."""
+    labels = folder / "labels"
+    return _hash(
+        [*([labels] if labels.is_file() else []), *hyp_files(folder), *order_files(folder)]
+    )
 
 
 def _hash(paths: list[Path]) -> str:
@@ -160,9 +160,7 @@ def _check_ids(path: Path, hyp: dict[str, str], data: DataDir) -> None:
 
 def _read_labels(folder: Path, data: DataDir, hyp: dict[str, str]) -> list[str]:
     path = folder / "labels"
-    if not path.is_file():
-        raise SertlError(f"{path} is missing; run stage 7 (decode) with --redo")
-    labels = path.read_text(encoding="utf-8").split()
+    labels = read_run_text(path, REMEDY).split()
     if labels != data.labels:
         raise SertlError(
             f"{path} lists the classes {' '.join(labels)}, but {data.path / 'labels'} "

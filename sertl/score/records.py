@@ -7,12 +7,18 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sertl.config import load_yaml
+from sertl.config import phase_names
 from sertl.errors import SertlError
+from sertl.fingerprint import text_hash
+from sertl.run_file import parse_run_json, read_run_json, read_run_text
 from sertl.runs import PSEUDO_LABELS, Run, find_runs
+from sertl.schema.run_records import LabelsFile, LogEntry, RunFile, ScoreFile
 from sertl.score.decoded import data_dir_of, hashes
+from sertl.yaml_text import load_yaml
 
 logger = logging.getLogger(__name__)
+
+RETRAIN = "delete the folder and train the phase anew"
 
 
 def read_scores(exp: str | Path, set_name: str) -> dict[Run, dict]:
@@ -26,7 +32,7 @@ def read_scores(exp: str | Path, set_name: str) -> dict[Run, dict]:
         path, decode = run.scored(set_name), run.decoded(set_name)
         if not path.is_file():
             continue
-        scores[run] = read_json(path)
+        scores[run] = read_score(path)
         # exp/ may have been copied here without the data; then there is nothing newer to compare
         if decode.is_dir() and data_dir_of(decode).is_dir():
             if hashes(decode) != scores[run]["inputs"]:
@@ -65,7 +71,7 @@ def read_phases(exp: str | Path, runs: list[Run]) -> dict[str, list[PhaseRun]]:
     for run in runs:
         for path in sorted(run.folder.iterdir()):
             if (path / "run.json").is_file():
-                one = PhaseRun(run, path.name, read_json(path / "run.json"), read_log(path))
+                one = PhaseRun(run, path.name, read_facts(path / "run.json"), read_log(path))
                 found.setdefault(path.name, []).append(one)
             elif (path / "log.jsonl").is_file():
                 logger.warning("%s: training is not finished, left out", path)
@@ -80,9 +86,9 @@ def phase_order(exp: str | Path) -> list[str]:
     if not path.is_file():
         return []
     conf = load_yaml(path)
-    teacher = [conf["teacher"].get("name", "teacher")] if conf.get("teacher") else []
+    teacher = ["teacher"] if conf.get("teacher") else []
     teacher += [PSEUDO_LABELS] if conf.get("pseudo_labels") else []
-    return teacher + [phase["name"] for phase in conf.get("phases", [])]
+    return teacher + phase_names(exp)
 
 
 def read_log(folder: Path) -> list[dict]:
@@ -94,29 +100,42 @@ def read_log(folder: Path) -> list[dict]:
     path = folder / "log.jsonl"
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
+    text = read_run_text(path, RETRAIN)
     lines = text.splitlines()
     if text and not text.endswith("\n"):
         lines.pop()
     entries = []
     for number, line in enumerate(lines, start=1):
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise SertlError(f"{path}:{number}: not valid JSON ({error})") from error
+        entries.append(parse_run_json(line, LogEntry, f"{path}:{number}", RETRAIN))
     return entries
 
 
-def read_json(path: Path) -> dict:
-    """Read a JSON file of ours.
+def read_score(path: Path) -> dict:
+    """A score_<set>.json.
 
     Raises:
         SertlError: If it is damaged.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise SertlError(f"{path}: not valid JSON ({error}); delete it and run again") from error
+    remedy = "delete it and run stage 8 again"
+    found = read_run_json(path, ScoreFile, remedy)
+    if found.pop("seal", None) != sealed(found)["seal"]:
+        raise SertlError(f"{path} was changed after scoring; {remedy}")
+    return found
+
+
+def sealed(score: dict) -> dict:
+    """A score with a hash of itself, so that a changed file is noticed."""
+    return {**score, "seal": text_hash(json.dumps(score, sort_keys=True))}
+
+
+def read_facts(path: Path) -> dict:
+    """run.json of a phase.
+
+    Raises:
+        SertlError: If it is damaged.
+    """
+    kind = LabelsFile if path.parent.name == PSEUDO_LABELS else RunFile
+    return read_run_json(path, kind, RETRAIN)
 
 
 def read_commands(exp: str | Path) -> list[str]:
@@ -124,7 +143,7 @@ def read_commands(exp: str | Path) -> list[str]:
     path = Path(exp) / "command.txt"
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_run_text(path, "delete it").splitlines()
     stamp = re.compile(r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\dZ?\s+")
     return list(
         dict.fromkeys(command for line in lines if (command := stamp.sub("", line).strip()))

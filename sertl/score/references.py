@@ -1,12 +1,13 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Published numbers to print beside ours, from conf/reference_results.yaml."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from sertl.errors import SertlError, unknown_name
+from sertl.errors import SertlError
+from sertl.schema.reference_keys import ReferenceCorpus, ReferenceRow
+from sertl.schema.strict import checked
+from sertl.yaml_text import parse_documents, read_text
 
 TAGS = {
     "PAPER": "stated by the paper itself",
@@ -51,16 +52,10 @@ def load_references(path: str | Path) -> dict[str, list[Published]]:
         SertlError: Missing file, unknown or missing key, unknown tag, repeated id, no number.
     """
     path = Path(path)
-    if not path.is_file():
-        raise SertlError(f"{path}: no such file; --reference names the published results")
-    try:
-        documents = [d for d in yaml.safe_load_all(path.read_text(encoding="utf-8")) if d]
-    except yaml.YAMLError as error:
-        raise SertlError(f"{path}: not valid YAML: {error}") from error
+    documents = [d for d in parse_documents(read_text(path), str(path)) if d]
     found: dict[str, list[Published]] = {}
     for document in documents:
-        if not isinstance(document, dict) or set(document) != {"corpus", "results"}:
-            raise SertlError(f"{path}: each document needs the keys corpus and results, only")
+        document = checked(ReferenceCorpus, document, str(path))
         rows = [_row(path, row) for row in document["results"]]
         found.setdefault(document["corpus"], []).extend(rows)
     ids = [row.id for rows in found.values() for row in rows]
@@ -94,17 +89,8 @@ def group_by_near(rows: list[Published], protocol: str) -> list[tuple[str, list[
 
 
 def _row(path: Path, row: dict) -> Published:
-    known = {f.name for f in fields(Published)}
-    name = row.get("id", "?")
-    for key in row:
-        if key not in known:
-            raise SertlError(f"{path}: {name}: {unknown_name('key', key, known)}")
-    needed = {"id", "method", "folds", "dev", "near", "tag", "cite"}
-    missing = needed - row.keys()
-    if missing:
-        raise SertlError(f"{path}: {name} lacks {', '.join(sorted(missing))}")
-    if row["tag"] not in TAGS:
-        raise SertlError(f"{path}: {name}: {unknown_name('tag', row['tag'], TAGS)}")
-    if not {"ua", "wa", "f1", "wer"} & row.keys():
-        raise SertlError(f"{path}: {name} has no number: expected ua, wa, f1 or wer in per cent")
-    return Published(**{**row, "ua_by_fold": tuple(row.get("ua_by_fold") or ()) or None})
+    where = f"{path}, {row.get('id', '?')}"
+    values = checked(ReferenceRow, row, where)
+    if all(values[key] is None for key in ("ua", "wa", "f1", "wer")):
+        raise SertlError(f"{where} has no number: expected ua, wa, f1 or wer in per cent")
+    return Published(**{**values, "ua_by_fold": tuple(values["ua_by_fold"] or ()) or None})

@@ -13,14 +13,15 @@ import numpy as np
 from sertl.atomic import write_json
 from sertl.data.fields import DIMENSIONS, field_of, numbers
 from sertl.errors import SertlError
+from sertl.run_file import read_run_json
 from sertl.runs import Run, find_runs
 from sertl.score import metrics
 from sertl.score.decoded import Decoded, read_decoded, read_info
-from sertl.score.records import read_json
+from sertl.score.records import read_score, sealed
 
 logger = logging.getLogger(__name__)
 
-VERSION = 3  # of the file's content; another one is scored again
+VERSION = 4  # of the file's content; another one is scored again
 
 
 def score_experiment(
@@ -50,19 +51,30 @@ def score_experiment(
                 f"{folder}/decode.json is of seed, fold, set {found}; was the folder copied?"
             )
         if out.is_file() and not redo:
-            old = read_json(out)
-            if old.get("version") == VERSION and old["inputs"] == decoded.inputs:
+            old = _scored(out)
+            if old is not None and old["inputs"] == decoded.inputs:
                 scores[run] = old
                 kept += 1
                 continue
             logger.info("%s: made from other files, scoring again", out)
         scores[run] = score(decoded)
-        write_json(out, scores[run])
+        write_json(out, sealed(scores[run]))
     new = len(scores) - kept
     logger.info(
         "%s, %s: %d folds scored, %d scored before from the same files", exp, set_name, new, kept
     )
     return scores
+
+
+def _scored(path: Path) -> dict | None:
+    """A score that is there, of this version; None for an older or a damaged one."""
+    try:
+        if read_run_json(path, None, "").get("version") != VERSION:
+            return None
+        return read_score(path)
+    except (SertlError, AttributeError) as error:
+        logger.warning("%s: %s", path, error)
+        return None
 
 
 def score(decoded: Decoded) -> dict:

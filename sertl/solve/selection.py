@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from sertl.errors import SertlError, unknown_name
+from sertl.errors import SertlError
 from sertl.nn.solved_head import COMBINE, SolvedHead, mean_of_probabilities, stacked
 from sertl.score import metrics
 from sertl.solve.linear_problem import LinearProblem, Weights
@@ -23,8 +23,6 @@ KEPT_GROUPS = 10
 LEAST_LOG_PROB = -9.2  # of a judged class, ln 1e-4: a class that others lack must not decide alone
 STACK_STRENGTHS = (0.003, 0.03)
 BLENDED = ("best", "mean", "concat")
-CRITERIA = ("loss", "ua")
-HEADS = ("logistic", "prototype")
 
 
 @dataclass(frozen=True)
@@ -48,21 +46,6 @@ class Settings:
     value_strengths: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1)
     criterion: str = "loss"
     first_columns: int = 0
-
-    def check(self) -> None:
-        """Refuse what means nothing; SertlError names the key."""
-        for key, known in (("head", HEADS), ("criterion", CRITERIA)):
-            if getattr(self, key) not in known:
-                raise unknown_name(key, getattr(self, key), known)
-        if self.combine not in (*COMBINE, "auto", "blend"):
-            raise unknown_name("combine", self.combine, (*COMBINE, "auto", "blend"))
-        for key in ("strengths", "value_strengths"):
-            values = getattr(self, key)
-            good = isinstance(values, (list, tuple)) and values
-            if not good or not all(
-                isinstance(v, (int, float)) and 0 < v < float("inf") for v in values
-            ):
-                raise SertlError(f"{key}: {values!r}; expected numbers above 0")
 
 
 @dataclass(frozen=True)
@@ -187,7 +170,6 @@ def choose(
         settings: What may be chosen.
         device: Where to solve.
     """
-    settings.check()
     vectors, target, groups = _labelled(vectors, target, groups)
     if not len(vectors):
         raise SertlError("no training utterance has the label")

@@ -13,7 +13,7 @@ from pathlib import Path
 from sertl.data.ark import merge_scp
 from sertl.data.datadir import Utterance, read_table, write_table
 from sertl.data.folds import FoldDir
-from sertl.errors import SertlError, check_count
+from sertl.errors import SertlError
 from sertl.stages.training_data import speaker_groups
 
 
@@ -26,7 +26,6 @@ def teachers(conf: dict) -> list[dict]:
     if "teacher" not in conf:
         return []
     groups = conf.get("pseudo_labels", {}).get("cross_fit", 0)
-    check_count("pseudo_labels.cross_fit", groups, 0)
     if groups == 1:
         raise SertlError("pseudo_labels.cross_fit is 1, expected 0 or at least 2 groups")
     teacher = conf["teacher"]

@@ -18,6 +18,7 @@ from sertl.data.fields import field_of
 from sertl.data.folds import FoldDir
 from sertl.errors import SertlError
 from sertl.runs import Run
+from sertl.score.decoded import predictions_hash
 from sertl.seed import derive_seed
 from sertl.stages.phase import open_lower, read_from
 from sertl.stages.training import speakers_hash
@@ -75,6 +76,7 @@ def decode(conf: dict, run: Run, parts: list[str], use_gpu: bool, redo: bool) ->
                 write_order(out, number, outputs, trained.spec.labels)
         facts = {"data_dir": str(data.path), "fold": run.fold, "seed": run.seed, "set": part}
         facts |= {"phase": phase["name"], "classes": classes, "orders": orders}
+        facts["predictions"] = predictions_hash(out)
         write_json(out / "decode.json", facts)
         fingerprint.finish(out)
         logger.info("%s: %d utts", out, len(dataset))

@@ -6,7 +6,6 @@ before its record is written, and the record holds their sizes, so a chunk with 
 of these sizes is whole.
 """
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -25,6 +24,8 @@ from sertl.data.datadir import Utterance
 from sertl.data.feats import FeatsStore
 from sertl.errors import SertlError
 from sertl.nn.frame_statistics import pool_frames
+from sertl.run_file import read_run_json
+from sertl.schema.run_records import ChunkFile
 from sertl.upstream.encoder import Upstream
 
 logger = logging.getLogger(__name__)
@@ -168,8 +169,10 @@ def read_record(job: Job, chunk: Chunk) -> dict[str, tuple[int, int]] | None:
     """Frames and samples of each utterance of a chunk; None if it is not there, or not whole."""
     path = job.record(chunk.number)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):  # the latter after a power cut
+        record = read_run_json(path, ChunkFile, "it is made anew")
+    except SertlError as error:  # there is none, or it was cut by a power failure
+        if path.is_file():
+            logger.warning("%s", error)
         return None
     frames, sizes = record["num_frames"], record["bytes"]
     samples = record.get("num_samples", {})  # older ones lack it: they are made anew

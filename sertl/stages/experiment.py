@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sertl.config import load_method, load_yaml, parse_overrides, save_config
+from sertl.atomic import sweep
+from sertl.config import load_method, parse_overrides, read_config
 from sertl.errors import SertlError
 from sertl.fingerprint import differences
 from sertl.nn.frame_statistics import parse_statistics
 from sertl.stages.phase import choose_layers, lower_of, statistics_of
 from sertl.stages.training_data import of_fold
 from sertl.upstream.build import load_conf
+from sertl.yaml_text import save_yaml
 
 
 def resolve(
@@ -28,7 +30,7 @@ def resolve(
     """Resolve everything a run depends on into one dictionary.
 
     Args:
-        conf_dir: Holds train.yaml, upstream/ and method/.
+        conf_dir: Holds upstream/ and method/.
         upstream: Name of a file in conf/upstream.
         method: Name of a file in conf/method.
         settings: "key=value" overrides; keys that start with `upstream.` change the upstream.
@@ -185,29 +187,18 @@ def save_experiment(exp: str | Path, conf: dict, command: str, redo: bool) -> No
     """
     exp = Path(exp)
     path = exp / "config.yaml"
+    sweep(exp)
     if path.is_file() and not redo:
-        lines = differences(_flat(load_yaml(path)), _flat(conf))
+        lines = differences(_flat(read_config(exp)), _flat(conf))
         if lines:
             raise SertlError(
                 f"{path} is another experiment:\n  " + "\n  ".join(lines) + "\n"
                 "Give this one a name of its own (--tag), or --redo to replace it"
             )
     else:
-        save_config(path, conf)
+        save_yaml(path, conf)
     with open(exp / "command.txt", "a", encoding="utf-8") as stream:
         stream.write(f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S}Z {command}\n")
-
-
-def load_experiment(exp: str | Path) -> dict:
-    """Read exp/<tag>/config.yaml."""
-    path = Path(exp) / "config.yaml"
-    if not path.is_file():
-        raise SertlError(f"{path}: no such experiment; run.sh writes it before stage 3")
-    conf = load_yaml(path)
-    missing = [key for key in ("data", "dump", "upstream", "input", "phases") if key not in conf]
-    if missing:
-        raise SertlError(f"{path} lacks {', '.join(missing)}; give a new --tag, or --redo")
-    return conf
 
 
 def _flat(conf: dict) -> dict:

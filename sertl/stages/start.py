@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from sertl import fingerprint
-from sertl.config import load_yaml
+from sertl.config import phase_names
 from sertl.data.datadir import read_table
 from sertl.data.feats import encoder_differences
 from sertl.data.folds import FoldDir
@@ -35,7 +35,7 @@ def start_model(model: SERModel, conf: dict, phase: dict, start: Path | None) ->
     if init["from"] == UPSTREAM:
         start_from_upstream(model, phase, conf)
     elif start is not None:
-        weights = checkpoint.load(start / BEST)["model"]
+        weights = checkpoint.load(start / BEST, "model")["model"]
         checkpoint.init_from(model, weights, str(start / BEST), init["map"], init["only"])
         check_lower(model, phase)
     freeze(model, phase)
@@ -102,8 +102,8 @@ def start_of(
         if init["map"] or init["only"]:
             raise SertlError(f"phase {phase['name']} has init.map or init.only, but no init.from")
         return None
-    if not isinstance(name, str) or not name:
-        raise SertlError(f"phase {phase['name']}: init.from is {name!r}, expected a name or a path")
+    if not name:
+        raise SertlError(f"phase {phase['name']}: init.from is empty, expected a name or a path")
     folder = Path(name)
     if len(folder.parts) == 1:
         folder = run.phase(name)
@@ -125,7 +125,7 @@ def phase_of_experiment(exp: Path, run: Run) -> Path:
     Raises:
         SertlError: If there is none, or several folds of which none has this number.
     """
-    name = load_yaml(exp / "config.yaml")["phases"][0]["name"]
+    name = phase_names(exp)[0]
     there = Run(exp, run.seed, run.fold)
     folds = sorted(there.folder.parent.glob("fold*"))
     folders = [f / name for f in folds if (f / name / BEST).is_file()]
@@ -180,8 +180,6 @@ def freeze(model: nn.Module, phase: dict) -> None:
         if parameter.requires_grad and (peft_of(name) or not name.startswith("upstream."))
     }
     for word in words:
-        if not isinstance(word, str):
-            raise SertlError(f"phase {phase['name']}: init.freeze holds {word!r}, expected names")
         named = [name for name in trained if word and short_name(name).startswith(word)]
         if not named:
             raise unknown_name("module in init.freeze:", word, map(short_name, trained))

@@ -197,7 +197,7 @@ def write_record(
 ) -> None:
     """Write run.json, with the facts of the selected model, and its diagnostics."""
     model, device, out = trainer.model, trainer.device, trainer.out
-    checkpoint.load_trained(model, checkpoint.load(out / BEST)["model"], str(out / BEST))
+    checkpoint.load_trained(model, checkpoint.load(out / BEST, "model")["model"], str(out / BEST))
     cost, found = costs(trainer, state, device), {}
     logger.info("%s: %s", out, cost_line(cost))
     if model.num_clusters:

@@ -20,6 +20,8 @@ from sertl.errors import SertlError
 
 logger = logging.getLogger(__name__)
 
+RETRAIN = "delete its folder and train the phase anew"
+
 
 def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
     """All tensors of the model except those of the upstream that are as it was released.
@@ -50,19 +52,32 @@ def save(path: str | Path, value: dict) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def load(path: str | Path) -> dict:
+def load(path: str | Path, *keys: str) -> dict:
     """Load a checkpoint of ours.
 
+    Args:
+        path: The file.
+        keys: What it must hold.
+
     Raises:
-        SertlError: If it is missing or damaged.
+        SertlError: If it is missing, damaged, or not one of ours.
     """
     path = Path(path)
     if not path.is_file():
         raise SertlError(f"{path}: no such checkpoint; run the phase that makes it first")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen types for a damaged file
-        raise SertlError(f"{path}: damaged checkpoint ({error}); train the phase anew") from error
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen types for a damaged file, at some length
+        why = f"{type(error).__name__}: {error}".splitlines()[0][:150]
+        raise SertlError(f"{path}: damaged checkpoint ({why}); {RETRAIN}") from error
+    lacks = [key for key in keys if not isinstance(found, dict) or key not in found]
+    if lacks:
+        raise SertlError(f"{path}: not a checkpoint of sertl, it lacks {lacks[0]}; {RETRAIN}")
+    for key in {"model", "start"} & {*keys}:
+        state = found[key]
+        if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+            raise SertlError(f"{path}: not a checkpoint of sertl, {key} is no state; {RETRAIN}")
+    return found
 
 
 def load_trained(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:

@@ -1,6 +1,7 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Several training processes under torchrun: who I am, summing gradients, gathering results."""
 
+import importlib
 import os
 from collections.abc import Iterable
 
@@ -27,6 +28,9 @@ def init(use_gpu: bool) -> torch.device:
         torch.cuda.set_device(device)
         torch.backends.cudnn.allow_tf32 = False  # as in the dump: convolutions in full precision
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        # Building an optimiser imports this. Imported while there is a group, it keeps the group's
+        # threads alive after close(), and one that is still at work when Python ends aborts it.
+        importlib.import_module("torch._dynamo")
         dist.init_process_group("nccl" if use_gpu else "gloo")
     return device
 

@@ -21,6 +21,7 @@ from sertl.data.batching import cut_by_duration, epoch_batches, ordered_batches
 from sertl.data.dataset import Batch, UttDataset, prefetch
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
+from sertl.run_file import understanding
 from sertl.train import checkpoint, distributed
 from sertl.train.average import WeightAverage
 from sertl.train.ctc_text import warn_of_unread
@@ -55,6 +56,20 @@ class Judge(Protocol):
         """Scores by name."""
 
 
+SAVED = (  # of last.pt
+    "model",
+    "optimizer",
+    "scaler",
+    "average",
+    "start",
+    "started",
+    "shifts",
+    "state",
+    "random",
+    "records",
+)
+
+
 @dataclass
 class State:
     """Where training stands; saved with the model and the optimiser, restored by a resume."""
@@ -77,7 +92,7 @@ class Trainer:
 
     Args:
         model: On its device.
-        conf: A complete phase (conf/train.yaml).
+        conf: A complete phase (schema.training_keys.Phase).
         train: Training utterances.
         dev: Held-out utterances of other speakers that choose the checkpoint, or None.
         out: Phase folder: last.pt (to resume), best.pt (the result), log.jsonl, tb/.
@@ -362,7 +377,7 @@ class Trainer:
         if self.way is None:
             return
         distributed.barrier()
-        best = checkpoint.load(self.out / BEST)
+        best = checkpoint.load(self.out / BEST, "model", "share")
         self.state.share = best["share"]
         if best["share"] != 1.0:  # killed after this was done
             return
@@ -431,7 +446,13 @@ class Trainer:
         path = self.out / "last.pt"
         if not path.is_file():
             return False
-        saved = checkpoint.load(path)
+        saved = checkpoint.load(path, *SAVED)
+        with understanding(path, checkpoint.RETRAIN):
+            self._restore(path, saved)
+        logger.info("resuming at epoch %d, update %d", self.state.epoch, self.state.update)
+        return True
+
+    def _restore(self, path: Path, saved: dict) -> None:
         if len(saved["random"]) != self.world:
             raise SertlError(
                 f"{path} was made by {len(saved['random'])} processes, this run has {self.world}: "
@@ -449,5 +470,3 @@ class Trainer:
         self.state = State(**saved["state"])
         self.record.restore(saved["records"][self.rank])
         checkpoint.set_random_state(saved["random"][self.rank], self.device)
-        logger.info("resuming at epoch %d, update %d", self.state.epoch, self.state.update)
-        return True

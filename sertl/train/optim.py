@@ -6,12 +6,11 @@ import math
 import torch
 from torch import nn
 
-from sertl.errors import SertlError, unknown_name
+from sertl.errors import SertlError
 from sertl.peft.slots import peft_of
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 GROUPS = ("encoder", "parts", "mix", "heads")  # of lr_scale, beside names of modules
-SCHEDULES = ("constant", "linear", "cosine")
 
 
 def lr_factor(update: int, total: int, schedule: str, warmup: float, hold: float) -> float:
@@ -24,8 +23,6 @@ def lr_factor(update: int, total: int, schedule: str, warmup: float, hold: float
         warmup: Share of total spent rising linearly to 1; the first update is not at 0.
         hold: Share of total at 1 afterwards.
     """
-    if schedule not in SCHEDULES:
-        raise unknown_name("schedule", schedule, SCHEDULES)
     rise = round(total * warmup)
     if update < rise:
         return (update + 1) / (rise + 1)
@@ -42,11 +39,8 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
     """Optimise every parameter that requires a gradient; biases, norms and scalars do not decay.
 
     Raises:
-        SertlError: Nothing to train, an unknown optimizer, or a name in lr_scale that is no module
-            or parameter.
+        SertlError: Nothing to train, or a name in lr_scale that is no module or parameter.
     """
-    if conf["optimizer"] not in OPTIMIZERS:
-        raise unknown_name("optimizer", conf["optimizer"], OPTIMIZERS)
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     if not named:
         raise SertlError("the model has no trainable parameter")

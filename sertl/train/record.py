@@ -6,7 +6,11 @@ from pathlib import Path
 
 import torch
 
+from sertl.run_file import parse_run_json, read_run_text
+from sertl.schema.run_records import LogEntry
 from sertl.train import distributed
+
+RETRAIN = "delete the folder and train the phase anew"
 
 
 class Record:
@@ -94,8 +98,9 @@ class Record:
         """Wall time of every epoch in log.jsonl; none without an update and without dev."""
         if not self.path.is_file():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        return [e["sec"] for e in map(json.loads, lines) if e["kind"] == kind and "sec" in e]
+        lines = read_run_text(self.path, RETRAIN).splitlines()
+        entries = [parse_run_json(line, LogEntry, str(self.path), RETRAIN) for line in lines]
+        return [e["sec"] for e in entries if e["kind"] == kind and "sec" in e]
 
     def _scalars(self, kind: str, values: dict[str, float], step: int) -> None:
         if not self.enabled:

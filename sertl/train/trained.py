@@ -16,6 +16,7 @@ from sertl.fingerprint import differences
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.peft.inject import fold_lora
 from sertl.peft.tuning import tune
+from sertl.run_file import understanding
 from sertl.train import checkpoint
 from sertl.upstream.build import build_upstream, describe
 
@@ -94,7 +95,7 @@ def load_model(folder: str | Path, ckpt: str | None = None) -> Trained:
             trained with, naming the differences.
     """
     path = Path(folder) / BEST
-    return rebuild(checkpoint.load(path), str(path), ckpt)
+    return rebuild(checkpoint.load(path, "model"), str(path), ckpt)
 
 
 def rebuild(
@@ -119,6 +120,11 @@ def rebuild(
             f"of sertl (format {saved.get('format')}, this one reads {FORMAT}); train the phase "
             "anew (--redo)"
         )
+    with understanding(source, checkpoint.RETRAIN):
+        return _build(saved, source, ckpt, known_encoder)
+
+
+def _build(saved: dict, source: str, ckpt: str | None, known_encoder: bool) -> Trained:
     spec = Spec(**saved["spec"])
     phase, upstream, conf = saved["phase"], None, saved["upstream"]
     if ckpt is not None:

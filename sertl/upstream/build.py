@@ -1,15 +1,19 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """conf/upstream/<name>.yaml -> an Upstream, and what of it belongs in a fingerprint."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from sertl.config import load_yaml, merge
 from sertl.errors import SertlError, unknown_name
 from sertl.fingerprint import file_hash, text_hash
 from sertl.registry import Registry
-from sertl.upstream.encoder import DTYPES, Upstream
+from sertl.schema.strict import checked, merged
+from sertl.schema.upstream_keys import Encoder
+from sertl.upstream.encoder import Upstream
+from sertl.yaml_text import load_yaml
 
 # To be raised when the same checkpoint would give other features. 2: the last hidden state of a
 # pre-norm Hugging Face model is taken after its final norm.
@@ -26,11 +30,11 @@ def load_conf(
 
     Args:
         name_or_path: A file name in conf_dir without .yaml, or the path of a .yaml file.
-        conf_dir: conf/upstream; beside it lies upstream.yaml, every key with its default.
+        conf_dir: conf/upstream.
         overrides: Keys to replace, e.g. {"ckpt": "hubert.pt", "dtype": "bf16"}.
 
     Returns:
-        All keys of conf/upstream.yaml.
+        All keys of schema.upstream_keys.Encoder.
 
     Raises:
         SertlError: Unknown upstream or key (with the nearest valid one), or a wrong value.
@@ -41,41 +45,44 @@ def load_conf(
         if not path.is_file():
             known = [p.stem for p in Path(conf_dir).glob("*.yaml")]
             raise unknown_name("upstream", name_or_path, known)
-    where = f"{path} with {overrides}" if overrides else str(path)
-    written = load_yaml(path)
-    if "like" in written:
-        base = load_conf(written.pop("like"), conf_dir)
-    else:
-        base = load_yaml(Path(f"{conf_dir}.yaml"))
-    conf = merge(base, {**written, **(overrides or {})}, where)
-    conf["extra_conf"] = conf["extra_conf"] or {}
-    if not isinstance(conf["extra_conf"], dict):
-        raise SertlError(f"{where}: extra_conf must be a mapping, got {conf['extra_conf']!r}")
-    if conf["dtype"] not in DTYPES:
-        raise SertlError(f"{where}: {unknown_name('dtype', conf['dtype'], DTYPES)}")
+    conf = _read_conf(path, Path(conf_dir), ())
+    where = str(path)
+    if overrides:
+        where = f"--set upstream of {path}"
+        conf = merged(Encoder, conf, overrides, where)
     if not BACKENDS.knows(conf["backend"]):
         raise SertlError(f"{where}: {unknown_name('backend', conf['backend'], BACKENDS.names())}")
-    for key in ("num_layers", "hidden_size", "stride"):
-        if conf[key] <= 0:
-            raise SertlError(f"{where}: {key} is {conf[key]}; declare what the encoder has")
     dump_layers(conf, where)
     return conf
+
+
+def _read_conf(path: Path, conf_dir: Path, seen: tuple[Path, ...]) -> dict:
+    """A file with all that it is `like`."""
+    if path in seen:
+        raise SertlError(f"{path}: like goes round in a circle: {' -> '.join(map(str, seen))}")
+    written = load_yaml(path)
+    like = written.pop("like", None)
+    if like is None:
+        return checked(Encoder, written, str(path))
+    base = conf_dir / f"{like}.yaml"
+    if not base.is_file():
+        known = [p.stem for p in conf_dir.glob("*.yaml")]
+        raise SertlError(f"{path}, like: {unknown_name('upstream', like, known)}")
+    return merged(Encoder, _read_conf(base, conf_dir, (*seen, path)), written, str(path))
 
 
 def dump_layers(conf: dict, where: str = "upstream conf") -> list[int]:
     """The hidden states that `layers` means, in ascending order.
 
     Raises:
-        SertlError: If it is neither `all` nor a list of indices below num_layers.
+        SertlError: If one is not below num_layers.
     """
     layers, count = conf["layers"], conf["num_layers"]
     if layers == "all":
         return list(range(count))
-    good = isinstance(layers, list) and layers and all(type(i) is int for i in layers)
-    if not good or len(set(layers)) < len(layers) or not 0 <= min(layers) <= max(layers) < count:
+    if max(layers) >= count:
         raise SertlError(
-            f"{where}: layers is {layers!r}, expected 'all' or a list of different indices out of "
-            f"0..{count - 1}"
+            f"{where}: layers is {layers!r}, but the encoder has the hidden states 0..{count - 1}"
         )
     return sorted(layers)
 
@@ -107,7 +114,8 @@ def build_upstream(conf: dict) -> Upstream:
             than the configuration declares.
     """
     name = entry(conf)
-    upstream = BACKENDS.get(conf["backend"]).build(conf)
+    with readable(name, conf["ckpt"]):
+        upstream = BACKENDS.get(conf["backend"]).build(conf)
     wrong = [
         f"{key}: declared {conf[key]}, built {getattr(upstream, key)}"
         for key in ("num_layers", "hidden_size", "stride")
@@ -119,6 +127,27 @@ def build_upstream(conf: dict) -> Upstream:
             f"conf declares: {'; '.join(wrong)}. Wrong checkpoint, or a conf to correct"
         )
     return upstream
+
+
+@contextmanager
+def readable(name: str, ckpt: str | None) -> Iterator[None]:
+    """Around what libraries make of a checkpoint: they raise whatever a damaged one leads them to.
+
+    Raises:
+        SertlError: Naming the checkpoint. The cause stays attached.
+    """
+    try:
+        yield
+    except (SertlError, MemoryError):
+        raise
+    except Exception as error:
+        if ckpt is None:
+            raise
+        first = next(iter(str(error).splitlines()), "")[:200]
+        raise SertlError(
+            f"{ckpt}: not a checkpoint that '{name}' can load, or damaged "
+            f"({type(error).__name__}: {first})"
+        ) from error
 
 
 def entry(conf: dict) -> str:

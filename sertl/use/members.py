@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sertl import fingerprint
-from sertl.config import load_yaml
+from sertl.config import phase_names
 from sertl.errors import SertlError
 from sertl.train.trained import BEST
 
@@ -27,7 +27,7 @@ def find_members(
         fingerprint.require_done(path, "stage 6 (train)")
         return [path]
     exp = experiment_of(path)
-    phase = load_yaml(exp / "config.yaml")["phases"][-1]["name"]
+    phase = phase_names(exp)[-1]
     runs = [path] if path != exp else sorted(exp.glob("seed*/fold*"), key=_numbers)
     found = {}
     for run in runs:

@@ -12,9 +12,11 @@ import yaml
 
 from sertl import __version__
 from sertl.atomic import replacing
-from sertl.config import load_yaml
+from sertl.config import read_config
 from sertl.data.audio import SAMPLE_RATE
 from sertl.errors import SertlError
+from sertl.run_file import read_run_json
+from sertl.schema.run_records import Record
 from sertl.train import checkpoint
 from sertl.train.trained import BEST, check_encoder, load_model
 from sertl.upstream.build import describe
@@ -92,7 +94,7 @@ def _member(folder: Path, number: int, files: Files) -> dict:
 
 def _configuration(exp: Path) -> bytes:
     """The experiment's, without the paths of this machine."""
-    conf = load_yaml(exp / "config.yaml")
+    conf = read_config(exp)
     for key in ("data", "dump"):
         conf[key] = Path(str(conf.get(key, ""))).name
     conf["upstream"] = {**conf["upstream"], "ckpt": None}
@@ -103,7 +105,7 @@ def _results(exp: Path) -> dict:
     file = exp / "results.json"
     if not file.is_file():
         return {}
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = read_run_json(file, Record, "run stage 9 with --redo, or delete it")
     return found if {"headline", "test", "card"} <= set(found) else {}
 
 

@@ -17,7 +17,6 @@ from fake_predictor import hush, voice
 from sertl.atomic import write_json
 from sertl.bin import predict
 from sertl.cli import run
-from sertl.config import save_config
 from sertl.data.ark import read_array, read_scp
 from sertl.data.datadir import Utterance, write_data_dir
 from sertl.data.folds import PROTOCOL
@@ -27,6 +26,7 @@ from sertl.runs import Run
 from sertl.stages.experiment import resolve
 from sertl.stages.training import train_phase
 from sertl.use.opening import numbers
+from sertl.yaml_text import save_yaml
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -46,7 +46,7 @@ def model(tmp_path_factory, tiny):
     settings = ["input=wav", "optim_conf.epochs=1", "data_conf.layers=last"]
     ckpt = str(tiny / "hubert_base.pt")
     conf = resolve(CONF, "tiny_hubert", "probe", settings, ckpt, str(root / "data"))
-    save_config(root / "exp/config.yaml", conf)
+    save_yaml(root / "exp/config.yaml", conf)
     train_phase(conf, conf["phases"][0], Run(root / "exp", 1, 1), False, False)
     return root
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from recipes_of_pairs import MAP, ONE, TWO, pair_of, utterances, write_pair, write_recipe
 
-from sertl.config import load_yaml, merge
 from sertl.data.corpus import check_counts, load_corpus
-from sertl.data.pairs import PAIR, SIDE, read_map
+from sertl.data.pairs import read_map
 from sertl.errors import SertlError
+from sertl.schema.corpus_keys import PairFile
+from sertl.schema.strict import checked
+from sertl.yaml_text import load_yaml
 
 EGS = Path(__file__).resolve().parents[2] / "egs"
 PAIRS = sorted((EGS / "adaptation/conf/pairs").glob("*.yaml"))
@@ -17,11 +19,10 @@ PAIRS = sorted((EGS / "adaptation/conf/pairs").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", PAIRS, ids=lambda p: p.stem)
 def test_every_pair_fits_the_labels_of_its_corpora(path):
-    conf = merge(PAIR, load_yaml(path), path.name)
+    conf = checked(PairFile, load_yaml(path), path.name)
     sources = conf["source"] if isinstance(conf["source"], list) else [conf["source"]]
     labels = []
-    for options in (*sources, conf["target"]):
-        side = merge(SIDE, options, path.name)
+    for side in (*sources, conf["target"]):
         corpus = load_corpus(EGS / side["recipe"] / side["conf"], side["policy"])
         assert side["data"] in ("data/all", f"data/{corpus.policy}/all")
         labels.append(corpus.labels)
@@ -65,10 +66,10 @@ def test_audio_is_found_from_another_folder(root):
     [
         ({**MAP, "angri": "ang"}, "unknown label of the source in map of .*'angri'; did you mean"),
         ({**MAP, "angry": "agn"}, "unknown label of the target .*angry -> 'agn'; did you mean 'an"),
-        ({**MAP, "odd": False}, "unknown label of the target .*odd -> 'False'"),
+        ({**MAP, "odd": False}, "map.odd: False is not text; write it in quotes"),
         ({k: v for k, v in MAP.items() if k != "odd"}, "map says nothing of odd; give the class"),
         ({**dict.fromkeys(MAP), "calm": "neu"}, "fewer than two classes"),
-        (None, "map is None; expected 'label of the source: class' lines"),
+        (None, "map: None is not a mapping"),
     ],
 )
 def test_a_map_that_does_not_fit(root, table, message):
@@ -84,7 +85,7 @@ def test_a_map_that_does_not_fit(root, table, message):
         ({"recipe": "one", "policy": "x"}, "unknown label policy"),
         ({"recipe": "three"}, r"three/data/all is not there; make it with: cd .*/three && ./run"),
         ({"recipe": "one", "conf": "../two/conf/corpus.yaml"}, "name the `policy` that the data"),
-        ("one", "source is 'one'; expected e.g"),
+        ("one", "source: 'one' is not"),
         ({"recipe": "two"}, "label of the source"),
     ],
 )

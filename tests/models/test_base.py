@@ -238,7 +238,7 @@ def test_unknown_models_and_keys_are_refused():
         build_model("probe", spec, None, {"poling": "mean"})
     with pytest.raises(SertlError, match="did you mean 'stat_attentive'"):
         build_model("probe", spec, None, {"pooling": "stat_atentive"})
-    with pytest.raises(SertlError, match="activation 'rel' is none of"):
+    with pytest.raises(SertlError, match="activation: 'rel' is not none . relu"):
         build_model("probe", spec, None, {"activation": "rel"})
     with pytest.raises(SertlError, match="task vad needs a corpus with utt2vad"):
         build_model("probe", spec, None, {"tasks": ["vad"]})

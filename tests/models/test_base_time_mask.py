@@ -99,6 +99,3 @@ def test_refusals():
     check_time_mask({"time_mask": 0.05, "time_mask_span": 10}, live=True)
     with pytest.raises(SertlError, match="--set input=wav"):
         check_time_mask({"time_mask": 0.05, "time_mask_span": 10}, live=False)
-    for share, span in ((-0.1, 10), (1.1, 10), (0.1, 0)):
-        with pytest.raises(SertlError, match="time_mask_span"):
-            check_time_mask({"time_mask": share, "time_mask_span": span}, live=True)

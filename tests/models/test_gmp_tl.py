@@ -100,10 +100,10 @@ def test_margin_warm_up_is_saved_and_begins_anew(make):
         ({"margin": 0.1}, "it is now loss_conf.margin"),
         ({"loss": "am_softmx"}, "did you mean 'am_softmax'"),
         ({"pooling": "men"}, "did you mean 'mean'"),
-        ({"gender_weight": 1.0}, r"gender_weight must be in \[0, 1\), got 1.0"),
-        ({"loss_conf": {"margin": -0.1}}, "margin of a cosine"),
-        ({"loss_conf": {"margin_warmup": 2.0}}, "margin_warmup must be in"),
-        ({"loss_conf": {"scale": 0.0}}, "scale must be above 0"),
+        ({"gender_weight": 1.0}, "gender_weight: 1.0 is not a number of at least 0 below 1"),
+        ({"loss_conf": {"margin": -0.1}}, "margin: -0.1 is not a number of at least 0"),
+        ({"loss_conf": {"margin_warmup": 2.0}}, "margin_warmup: 2.0 is not a number from 0 to 1"),
+        ({"loss_conf": {"scale": 0.0}}, "scale: 0.0 is not a number above 0"),
     ],
 )
 def test_wrong_settings_are_refused(conf, message):

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from sertl.errors import SertlError
 from sertl.nn.wap_transformer import WapTransformer
+from sertl.registry import check_keys
 
 
 def count(module):
@@ -103,16 +105,17 @@ def test_dropout_only_in_training():
 @pytest.mark.parametrize(
     ("conf", "message"),
     [
-        ({"norm": "both"}, "norm 'both' is none of"),
-        ({"position": "sine"}, "position 'sine' is none of"),
+        ({"norm": "both"}, "norm: 'both' is not pre . post"),
+        ({"position": "sine"}, "position: 'sine' is not none . conv"),
         ({"heads": 3}, "3 heads do not divide 8 dimensions"),
-        ({"blocks": 0}, "blocks 0 at least 1"),
-        ({"width": -1}, "width -1 must be 0 or more"),
+        ({"blocks": 0}, "blocks: 0 is not a whole number of at least 1"),
+        ({"width": -1}, "width: -1 is not a whole number of at least 0"),
         ({"kernel": 4}, "must be odd, got 4"),
     ],
 )
 def test_refusals(conf, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, SertlError), match=message):
+        check_keys(WapTransformer, conf, 1, "wap")
         WapTransformer(8, **conf)
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from sertl.atomic import write_text
-from sertl.config import dump_yaml
 from sertl.data.datadir import read_data_dir, write_data_dir
 from sertl.errors import SertlError
 from sertl.report.adaptation_table import adaptation_tables, load_adapted, paired
 from sertl.score.pairing import load_scored
 from sertl.score.scoring import score_experiment
 from sertl.score.significance import compare
+from sertl.yaml_text import dump_yaml
 
 SOURCE = {
     "name": "source",

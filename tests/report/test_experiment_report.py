@@ -211,10 +211,10 @@ def test_damaged_files_are_named(recipe, no_plots):
     score_all()
     log = Path(EXP, "seed1/fold2/main/log.jsonl")
     log.write_text("{\n" + log.read_text())
-    with pytest.raises(SertlError, match=r"fold2/main/log.jsonl:1: not valid JSON"):
+    with pytest.raises(SertlError, match=r"fold2/main/log.jsonl:1 is damaged: not JSON"):
         write_report(EXP)
     Path(EXP, "seed1/fold1/score_test.json").write_text("{")
-    with pytest.raises(SertlError, match=r"fold1/score_test.json: not valid JSON"):
+    with pytest.raises(SertlError, match=r"fold1/score_test.json is damaged: not JSON"):
         write_report(EXP)
 
 

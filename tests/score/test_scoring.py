@@ -13,6 +13,7 @@ from sertl import fingerprint
 from sertl.data.datadir import read_data_dir, write_table
 from sertl.errors import SertlError
 from sertl.score.decoded import read_decoded
+from sertl.score.records import read_score, sealed
 from sertl.score.scoring import score, score_experiment
 
 DECODE = "exp/wavlm_probe/seed1/fold1/decode_test"
@@ -74,7 +75,7 @@ def test_writes_score_files_and_scores_once(small, caplog):
     scores = score_experiment("exp/wavlm_probe", "test", [], [])
     assert [(c.seed, c.fold) for c in scores] == [(1, 1), (1, 2)]
     path = small.root / "exp/wavlm_probe/seed1/fold1/score_test.json"
-    assert json.loads(path.read_text()) == scores[next(iter(scores))]
+    assert json.loads(path.read_text()) == sealed(scores[next(iter(scores))])
     before = path.stat().st_mtime_ns
     score_experiment("exp/wavlm_probe", "test", [], [])
     assert path.stat().st_mtime_ns == before
@@ -197,3 +198,18 @@ def test_further_orders_of_clips_are_scored_too(small):
     write_table(f"{DECODE}/order2/hyp_emo", {utts[0].utt: "ang"})
     with pytest.raises(SertlError, match="order2/hyp_emo .* do not hold the same utterances"):
         read_decoded(DECODE)
+
+
+def test_a_changed_score_is_noticed_and_made_again(small, caplog):
+    path = small.root / "exp/wavlm_probe/seed1/fold1/score_test.json"
+    first = score_experiment("exp/wavlm_probe", "test", [1], [])
+    good = path.read_text()
+    path.write_text(good.replace('"n": ', '"n":  ', 1))  # the same content
+    assert read_score(path) == next(iter(first.values()))
+    found = json.loads(good)
+    found["emotion"]["ua"] += 0.25
+    path.write_text(json.dumps(found))
+    with pytest.raises(SertlError, match="was changed after scoring"):
+        read_score(path)
+    score_experiment("exp/wavlm_probe", "test", [1], [])
+    assert path.read_text() == good and "was changed after scoring" in caplog.text

@@ -75,3 +75,25 @@ def test_a_signal_ends_the_jobs_too(tmp_path, sent, status):
     for pid in jobs:
         while alive(pid):  # until its parent, or init, has taken note; against a hang: the suite's
             time.sleep(0.05)
+
+
+def test_a_signal_ends_a_lone_command_too(tmp_path):
+    """As of stage 3: a signal to the script alone, not to the terminal's whole group."""
+    script = "job bash -c 'echo $$ > pid; exec sleep 600'"
+    with subprocess.Popen(
+        ["bash", "-c", HEAD + script], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as process:
+        file = tmp_path / "pid"
+        while not (file.is_file() and file.read_text().endswith("\n")):
+            time.sleep(0.05)
+        process.terminate()
+        _, err = process.communicate(timeout=600)
+    assert process.returncode == 143 and "stopped; the same command goes on" in err
+    while alive(int(file.read_text())):
+        time.sleep(0.05)
+
+
+def test_a_lone_command_keeps_its_status_and_its_input():
+    script = HEAD + "job cat; job bash -c 'exit 7'; echo unreached"
+    done = subprocess.run(["bash", "-c", script], input="hello", capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (7, "hello")

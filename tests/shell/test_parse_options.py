@@ -110,3 +110,26 @@ jobs_wait pool; echo reached"""
     assert done.returncode == 1
     assert "reached" not in done.stdout
     assert "pool: 1 job(s) failed" in done.stderr and "job 2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1", "1"), ("01 1 2", "1 2"), ("", ""), ("  3\n2 ", "3 2"), ("010", "10"), ("0", "0")],
+)
+def test_whole_numbers(text, expected):
+    assert numbers(text).stdout == expected
+
+
+@pytest.mark.parametrize("text", ["/etc/*", "1.5", "-1", "one", "1 2x", "9999999999", "$(id)"])
+def test_what_is_no_whole_number_is_refused(text):
+    done = numbers(text)
+    assert done.returncode != 0 and done.stdout.strip() != "reached"
+    assert "--seed takes whole numbers, got '" in done.stderr
+
+
+def numbers(text):
+    script = (
+        f"set -euo pipefail; script=$0; . {ROOT}/tools/log.sh; t=$1; set --; "
+        f'. {ROOT}/tools/parse_options.sh; x=$(whole_numbers --seed "$t"); printf %s "$x"'
+    )
+    return subprocess.run(["bash", "-c", script, "x", text], capture_output=True, text=True)

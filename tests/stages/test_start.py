@@ -9,7 +9,6 @@ import torch
 from fakes import build_model
 
 from sertl import fingerprint
-from sertl.config import save_config
 from sertl.data.datadir import Utterance, write_data_dir
 from sertl.data.folds import FoldDir
 from sertl.errors import SertlError
@@ -19,6 +18,7 @@ from sertl.stages.start import start_from_upstream, start_of
 from sertl.stages.training_data import save_ids, training_data
 from sertl.upstream.build import build_upstream, load_conf
 from sertl.upstream.tiny import save_hf, save_whisper
+from sertl.yaml_text import save_yaml
 
 CONF = Path(__file__).resolve().parents[2] / "conf/upstream"
 
@@ -118,7 +118,7 @@ def test_where_init_points_to(place, tmp_path):
     other = finished_phase(tmp_path / "exp/other/seed1/fold4/pretrain", fold)
     assert find(place, str(other)) == other
     exp = tmp_path / "exp/other"
-    save_config(exp / "config.yaml", {"phases": [{"name": "pretrain"}, {"name": "finetune"}]})
+    save_yaml(exp / "config.yaml", {"phases": [{"name": "pretrain"}, {"name": "finetune"}]})
     assert find(place, str(exp)) == other
     same = finished_phase(exp / "seed1/fold1/pretrain", fold)
     assert find(place, str(exp)) == same
@@ -128,15 +128,15 @@ def test_starts_that_are_refused(place, tmp_path):
     run, fold = place
     with pytest.raises(SertlError, match="has init.map or init.only, but no init.from"):
         start_of(phase(map={"wap": "teacher"}), *place, UPSTREAM, False)
-    with pytest.raises(SertlError, match="init.from is 3, expected a name or a path"):
-        find(place, 3)
+    with pytest.raises(SertlError, match="init.from is empty, expected a name or a path"):
+        find(place, "")
     with pytest.raises(SertlError, match="pretrain"):
         find(place, "pretrain")
     other = finished_phase(tmp_path / "exp/other/seed1/fold4/pretrain", fold, "def")
     with pytest.raises(SertlError, match="another encoder: checkpoint: def -> abc"):
         find(place, str(other))
     exp = tmp_path / "exp/other"
-    save_config(exp / "config.yaml", {"phases": [{"name": "pretrain"}]})
+    save_yaml(exp / "config.yaml", {"phases": [{"name": "pretrain"}]})
     finished_phase(exp / "seed1/fold5/pretrain", fold)
     with pytest.raises(SertlError, match="no phase pretrain of seed 1 and fold 1"):
         find(place, str(exp))

@@ -10,7 +10,6 @@ import pytest
 import torch
 from awkward_clips import CONF_DIR
 
-from sertl.config import load_yaml
 from sertl.errors import SertlError
 from sertl.upstream import s3prl
 from sertl.upstream.build import (
@@ -21,6 +20,7 @@ from sertl.upstream.build import (
     entry,
     load_conf,
 )
+from sertl.yaml_text import load_yaml
 
 SIZES = {  # hidden states, their size, stride: from the papers
     "fbank": (1, 240, 160),
@@ -104,14 +104,14 @@ def test_entry_depends_on_the_checkpoint(tiny):
     ("overrides", "message"),
     [
         ({"dtyp": "bf16"}, "unknown key 'dtyp'; did you mean 'dtype'"),
-        ({"dtype": "bf61"}, "unknown dtype 'bf61'; did you mean 'bf16'"),
+        ({"dtype": "bf61"}, "dtype: 'bf61' is not float32 . bf16; did you mean 'bf16'"),
         ({"backend": "s3pl"}, "unknown backend 's3pl'; did you mean 's3prl'"),
-        ({"num_layers": 0}, "num_layers is 0"),
-        ({"num_layers": "4"}, "num_layers must be int"),
-        ({"layers": "al"}, "layers is 'al', expected 'all' or a list"),
+        ({"num_layers": 0}, "num_layers: 0 is not a whole number from 1"),
+        ({"num_layers": "4"}, "num_layers: '4' is not a whole number"),
+        ({"layers": "al"}, "layers: 'al' is not all . a list"),
         ({"layers": [4]}, r"layers is \[4\].*0..3"),
-        ({"layers": [1, 1]}, r"layers is \[1, 1\]"),
-        ({"extra_conf": [1]}, r"extra_conf must be a mapping, got \[1\]"),
+        ({"layers": [1, 1]}, r"layers: \[1, 1\] has one of its values twice"),
+        ({"extra_conf": [1]}, r"extra_conf: \[1\] is not a mapping"),
     ],
 )
 def test_wrong_values(overrides, message):

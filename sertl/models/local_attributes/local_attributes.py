@@ -10,15 +10,17 @@ What the paper leaves open is our choice and can be set.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
 from sertl.cluster.frames import FrameSample
 from sertl.cluster.kmeans import learn
-from sertl.errors import SertlError, unknown_name
+from sertl.errors import SertlError
 from sertl.models.base import MODELS, SERModel, Spec, mask_generators
 from sertl.models.local_attributes import target_diagnostics
 from sertl.models.local_attributes.distillation import DISTILLATIONS, SoftAttributes
@@ -35,13 +37,12 @@ from sertl.nn.wap_transformer import (
     check_continues,
     check_reads,
 )
+from sertl.registry import check_keys
+from sertl.schema.strict import Count, Number, Options, Positive, Share, Size, Two, Width
 from sertl.seed import derive_seed
 
 logger = logging.getLogger(__name__)
 
-FRAMES = ("all", "masked")
-CLUSTERS = ("online", "offline")
-CODEBOOKS = ("frames", "noise")
 GRACE = 0.1  # share of all updates in which centroids may still be finding their frames
 
 
@@ -83,33 +84,30 @@ class LocalAttributes(SERModel):
         self,
         spec: Spec,
         upstream: nn.Module | None = None,
-        wap: dict | None = None,
-        mask_prob: float = 0.8,
-        span: int = 10,
-        centroids: int = 256,
-        clusters: str = "online",
-        cluster_decay: float = 0.9,
-        target_norm: str = "utterance",
-        update_on: str = "all",
+        wap: Options | None = None,
+        mask_prob: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8,
+        span: Size = 10,
+        centroids: Size = 256,
+        clusters: Literal["online", "offline"] = "online",
+        cluster_decay: Share = 0.9,
+        target_norm: Literal["utterance", "frame", "corpus"] = "utterance",
+        update_on: Literal["all", "masked"] = "all",
         mask_loss: bool = True,
-        distil: str = "regress",
-        distil_on: str = "all",
-        distil_weight: float = 1.0,
-        momentum: tuple[float, float] | None = None,
-        momentum_updates: int = 30_000,
-        student_temperature: float = 0.1,
-        teacher_temperatures: tuple[float, float] = (0.04, 0.07),
-        cluster_patience: int = 50,
-        codebook: str = "frames",
-        utterance_weight: float = 0.0,
-        reads: int | None = None,
+        distil: Literal["regress", "soft", "none"] = "regress",
+        distil_on: Literal["all", "masked"] = "all",
+        distil_weight: Number = 1.0,
+        momentum: Annotated[Sequence[Share], Two] | None = None,
+        momentum_updates: Count = 30_000,
+        student_temperature: Positive = 0.1,
+        teacher_temperatures: Annotated[Sequence[Positive], Two] = (0.04, 0.07),
+        cluster_patience: Count = 50,
+        codebook: Literal["frames", "noise"] = "frames",
+        utterance_weight: Number = 0.0,
+        reads: Width | None = None,
     ):
         super().__init__(spec, upstream)
-        check_choices(distil, update_on, distil_on, clusters, target_norm, codebook)
         if distil == "none" and not mask_loss:
             raise ValueError("distil: none and mask_loss: false leave nothing to learn")
-        if not (0.0 < mask_prob <= 1.0 and span >= 1):
-            raise ValueError(f"mask_prob {mask_prob} must be in (0, 1], span {span} at least 1")
         size = spec.hidden_size
         self.num_clusters = centroids
         self.mask_prob, self.span = mask_prob, span
@@ -120,6 +118,7 @@ class LocalAttributes(SERModel):
         check_reads(spec, reads)
         self.reads = reads
         self.mix = LayerMix(len(spec.layers)).requires_grad_(False)
+        check_keys(WapTransformer, wap or {}, 1, "wap")
         self.student = WapTransformer(size, **(wap or {}))
         self.teacher = ema_copy(self.student)
         self.mask_vector = nn.Parameter(torch.empty(size).uniform_())
@@ -337,23 +336,3 @@ class LocalAttributes(SERModel):
         weights = [round(w, 4) for w in self.teacher.mix.weights().tolist()]
         latest = {name: round(value, 4) for name, value in self.window.figures().items()}
         return {"wap_weights": weights, "target_diagnostics": latest}
-
-
-def check_choices(
-    distil: str, update_on: str, distil_on: str, clusters: str, target_norm: str, codebook: str
-) -> None:
-    """Refuse unknown words.
-
-    Raises:
-        SertlError: Naming the key, with the nearest valid word.
-    """
-    for key, value, known in (
-        ("distil", distil, DISTILLATIONS),
-        ("update_on", update_on, FRAMES),
-        ("distil_on", distil_on, FRAMES),
-        ("clusters", clusters, CLUSTERS),
-        ("target_norm", target_norm, TARGET_NORMS),
-        ("codebook", codebook, CODEBOOKS),
-    ):
-        if value not in known:
-            raise unknown_name(key, value, known)

@@ -8,23 +8,26 @@ the pooling. What the paper leaves open is our choice and can be set.
 
 import logging
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from sertl.errors import unknown_name
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.models.two_stage.ctc import certain_blanks, ctc_loss, too_short
-from sertl.models.two_stage.self_contrastive import FORMS, SIGNS, self_contrastive
+from sertl.models.two_stage.self_contrastive import self_contrastive
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.linear_start import Standardise, read_map, with_constant, write_map
 from sertl.nn.losses import CLASS_LOSSES, cross_entropy
-from sertl.nn.pooling import COMBINE, POOLINGS, pool_views
+from sertl.nn.pooling import POOLINGS, pool_views
+from sertl.schema.strict import Options, Positive, Share, Size
 
 logger = logging.getLogger(__name__)
 
 FIELDS = {"emo": "emo", "asr": "text", "gender": "gender", "style": "style"}  # task -> its labels
-FUSIONS = ("none", "concat", "shared")
+Task = Literal["emo", "asr", "gender", "style"]
 AUXILIARY_WEIGHT = 0.1
 
 
@@ -66,31 +69,21 @@ class TwoStage(SERModel):
         self,
         spec: Spec,
         upstream: nn.Module | None = None,
-        tasks: Sequence[str] = ("emo", "asr"),
-        require: Sequence[str] = (),
-        weights: dict[str, float] | None = None,
+        tasks: Annotated[Sequence[Task], Field(min_length=1)] = ("emo", "asr"),
+        require: Sequence[Task] = (),
+        weights: dict[str, Share] | None = None,
         pooling: str = "mean",
-        combine: str = "mix",
+        combine: Literal["mix", "concat"] = "mix",
         task_mlp: bool = False,
-        hidden: int = 256,
+        hidden: Size = 256,
         loss: str = "ce",
-        loss_conf: dict | None = None,
-        fusion: str = "none",
-        scl: str = "none",
-        scl_sign: str = "corrected",
-        scl_weight: float = 0.1,
+        loss_conf: Options | None = None,
+        fusion: Literal["none", "concat", "shared"] = "none",
+        scl: Literal["none", "norm", "cos"] = "none",
+        scl_sign: Literal["corrected", "printed"] = "corrected",
+        scl_weight: Positive = 0.1,
     ):
         super().__init__(spec, upstream)
-        if combine not in COMBINE:
-            raise unknown_name("combine", combine, COMBINE)
-        if fusion not in FUSIONS:
-            raise unknown_name("fusion", fusion, FUSIONS)
-        if scl not in ("none", *FORMS):
-            raise unknown_name("scl", scl, ("none", *FORMS))
-        if scl_sign not in SIGNS:
-            raise unknown_name("scl_sign", scl_sign, SIGNS)
-        if not scl_weight > 0:
-            raise ValueError(f"scl_weight is {scl_weight}, expected a positive number; scl: none")
         check_tasks(tasks)
         if not {"gender", "style"} & {*tasks} and (fusion != "none" or scl != "none"):
             raise ValueError(f"fusion {fusion}, scl {scl} need gender or style among tasks {tasks}")
@@ -246,14 +239,11 @@ def check_tasks(tasks: Sequence[str]) -> None:
     Raises:
         ValueError, SertlError: Naming the task.
     """
-    for task in tasks:
-        if task not in FIELDS:
-            raise unknown_name("task", task, FIELDS)
     if "emo" not in tasks or len(set(tasks)) < len(tasks):
         raise ValueError(f"tasks {list(tasks)} must hold emo, and each task once")
 
 
-def tasks_without_labels(tasks: Sequence[str], require: Sequence[str], spec: Spec) -> list[str]:
+def tasks_without_labels(tasks: Sequence[str], require: Sequence[Task], spec: Spec) -> list[str]:
     """The tasks that the training data cannot teach, after saying so.
 
     Raises:
@@ -282,7 +272,7 @@ def tasks_without_labels(tasks: Sequence[str], require: Sequence[str], spec: Spe
     return missing
 
 
-def loss_weights(tasks: Sequence[str], weights: dict[str, float] | None) -> dict[str, float]:
+def loss_weights(tasks: Sequence[str], weights: dict[str, Share] | None) -> dict[str, float]:
     """Share of each task; emotion gets what the others leave.
 
     Raises:

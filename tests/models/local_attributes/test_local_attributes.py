@@ -268,9 +268,9 @@ def test_separate_clusters_are_found():
     [
         ({"distil": "regres"}, "did you mean 'regress'"),
         ({"distil_on": "mask"}, "did you mean 'masked'"),
-        ({"update_on": "every"}, "unknown update_on 'every'"),
+        ({"update_on": "every"}, "update_on: 'every' is not all . masked"),
         ({"distil": "none", "mask_loss": False}, "leave nothing to learn"),
-        ({"mask_prob": 0.0}, "mask_prob 0.0 must be in"),
+        ({"mask_prob": 0.0}, "mask_prob: 0.0 is not a number above 0, at most 1"),
         ({"centroids": 1}, "at least 2 centroids, got 1"),
     ],
 )

@@ -203,10 +203,13 @@ def test_a_task_with_one_class_is_left_out(caplog):
         ({"require": ["style"]}, "not among tasks"),
         ({"fusion": "shared"}, "need gender or style"),
         ({"scl": "cos"}, "need gender or style"),
-        ({"tasks": ALL, "fusion": "cat"}, "unknown fusion"),
+        ({"tasks": ALL, "fusion": "cat"}, "fusion: 'cat' is not none . concat . shared"),
         ({"tasks": ALL, "scl": "norms"}, "did you mean 'norm'"),
         ({"tasks": ALL, "scl_sign": "print"}, "did you mean 'printed'"),
-        ({"tasks": ALL, "scl": "cos", "scl_weight": 0.0}, "scl: none"),
+        (
+            {"tasks": ALL, "scl": "cos", "scl_weight": 0.0},
+            "scl_weight: 0.0 is not",
+        ),
     ],
 )
 def test_wrong_settings(conf, message):
