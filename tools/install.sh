@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Create tools/venv and install sertl with the versions it was tested with.
 #
-# Usage: tools/install.sh [--python PYTHON] [--torch keep|SPEC] [--venv DIR]
+# Usage: tools/install.sh [--python PYTHON] [--torch keep|SPEC | --locked] [--venv DIR]
 #
 #   --python PYTHON  interpreter of the environment (3.10 or later) [python3]
 #   --venv DIR       where the environment goes [tools/venv]
@@ -10,6 +10,8 @@
 #   --torch "ARGS"   arguments for pip that install torch and torchaudio, from one source, e.g.
 #                    --torch "torch==2.11.0 torchaudio==2.11.0 --index-url https://download.pytorch.org/whl/cpu"
 #                    (CPU only, much smaller) or .../whl/cu126 for another CUDA
+#
+#   --locked         every package as in tools/lock.txt, each file checked against its hash there
 #
 # By default both come from PyPI: they carry CUDA and also run without a GPU (about 5 GB).
 # To use an environment of your own instead, activate it, "pip install -e .[train,mini,test]", and
@@ -22,6 +24,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=python3
 venv=$root/tools/venv
 torch="torch==2.11.0 torchaudio==2.11.0"
+locked=false
 while (( $# > 0 )); do
   case $1 in
     --help | -h)
@@ -33,12 +36,30 @@ while (( $# > 0 )); do
       printf -v "${1#--}" '%s' "$2"
       shift 2
       ;;
+    --locked)
+      locked=true
+      shift
+      ;;
     *) die "unknown option $1 (see --help)" ;;
   esac
 done
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
   die "$python is older than Python 3.10; give another with --python"
+
+if [[ $locked == true ]]; then
+  [[ $torch == "torch==2.11.0 torchaudio==2.11.0" ]] || die "--locked brings its own torch"
+  rm -f "$venv/.complete"
+  "$python" -m venv "$venv"
+  log "installing the packages of tools/lock.txt"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    --requirement "$root/tools/lock.txt"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable "$root"
+  "$venv/bin/python" -m pip check
+  touch "$venv/.complete"
+  log "installed into $venv"
+  exit 0
+fi
 
 # Wheels that disagree with the user's constraints would be replaced, so "keep" pins nothing of torch.
 constraints=$(mktemp)

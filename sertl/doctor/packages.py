@@ -49,8 +49,9 @@ def packages() -> Iterator[Finding]:
 
     tested = {}
     if TESTED.is_file():
-        pairs = (line.split("==") for line in TESTED.read_text().split() if "==" in line)
-        tested = {name.lower(): version for name, version in pairs}
+        pins = map(Requirement, TESTED.read_text().splitlines())
+        mine = (pin for pin in pins if pin.marker is None or pin.marker.evaluate())
+        tested = {pin.name.lower(): str(pin.specifier).removeprefix("==") for pin in mine}
     for text in (metadata.requires("sertl") or []) if installed("sertl") else []:
         need = Requirement(text)
         # The extra "train" is what every recipe needs.
