@@ -44,6 +44,9 @@ class Scan:
 def scan_table(path: str | os.PathLike) -> Scan:
     """Read a "key value" file as far as it can be read, and list every problem of its lines."""
     scan = Scan()
+    if os.path.lexists(path) and not Path(path).is_file():
+        scan.problems.append(f"{path}: no regular file; expected a text file")
+        return scan
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:

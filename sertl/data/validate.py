@@ -79,7 +79,7 @@ def scan_data_dir(path: str | os.PathLike, allow_pipe: bool = False) -> Scan:
         scan.problems.append(f"{path}: no such directory; expected a data directory")
         return scan
     own = own_columns(p.name for p in scan.path.iterdir())
-    scan.fields = [f for f in (*FIELDS.values(), *own) if (scan.path / f.file).exists()]
+    scan.fields = [f for f in (*FIELDS.values(), *own) if os.path.lexists(scan.path / f.file)]
     for name in (*REQUIRED, *(f.file for f in scan.fields)):
         found = scan_table(scan.path / name)
         scan.tables[name], scan.lines[name] = found.table, found.line
@@ -93,10 +93,17 @@ def scan_data_dir(path: str | os.PathLike, allow_pipe: bool = False) -> Scan:
     return scan
 
 
+def _is_odd(path: Path) -> bool:
+    """Whether something else than a file is there: a directory, a pipe, a link to nothing."""
+    return os.path.lexists(path) and not path.is_file()
+
+
 def _read_extra(scan: Scan) -> None:
     """Read `labels` and `vad_range`."""
     labels = scan.path / "labels"
-    if labels.exists():
+    if _is_odd(labels):
+        scan.problems.append(f"{labels}: no regular file")
+    elif labels.exists():
         lines = labels.read_text(encoding="utf-8", errors="replace").split("\n")
         for number, label in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
             if bad := bad_key(label) or ("is repeated" if label in scan.labels else None):
@@ -106,7 +113,9 @@ def _read_extra(scan: Scan) -> None:
     elif "utt2emo" in scan.tables:
         scan.problems.append(f"{labels}: missing; utt2emo needs it (one class per line)")
     vad_range = scan.path / "vad_range"
-    if vad_range.exists():
+    if _is_odd(vad_range):
+        scan.problems.append(f"{vad_range}: no regular file")
+    elif vad_range.exists():
         found = numbers(vad_range.read_text(encoding="utf-8", errors="replace"))
         if len(found) == 2 and found[0] < found[1]:
             scan.vad_range = (found[0], found[1])

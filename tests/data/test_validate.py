@@ -1,6 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """One test per rule of a data directory; each problem has its file and line."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -122,3 +124,20 @@ def test_all_problems_are_listed(folder):
     assert len(found) == 7, found
     for what in ("Windows", "not sorted", "'sad'", "tab", "'-1'", "'x'", "missing key 'b-1'"):
         assert sum(what in p for p in found) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["wav.scp", "utt2emo", "spk2gender", "labels", "vad_range", "text"]
+)
+@pytest.mark.parametrize("kind", ["directory", "dangling link", "pipe"])
+def test_what_is_no_file_is_a_problem_and_never_hangs(folder, name, kind):
+    """A dangling link to an optional file is not a corpus without it."""
+    path = folder / name
+    path.unlink()
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    assert any("no regular file" in problem for problem in problems(folder))
