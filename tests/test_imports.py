@@ -17,6 +17,7 @@ LAYERS = [
     {"config", "run_file", "fingerprint"},
     {"registry", "runs"},
     {"data"},
+    {"finished"},
     {"score"},
     {"upstream", "cluster", "nn"},
     {"solve"},

@@ -65,6 +65,19 @@ if [[ $allow_subset == true ]]; then subset+=(--allow-subset); fi
 corpus=(--conf "$corpus_conf" --policy "$policy")
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # processes side by side beat threads
 
+# The same command again, with nothing changed since it ended, has nothing to do.
+asked=""
+while IFS= read -r name; do
+  declare -n value=$name
+  asked+="$name=${value[*]-}"$'\n'
+  unset -n value
+done < <(_options_block | sed 's/=.*//')
+code=("$conf_dir" "$corpus_conf" run.sh local)
+if [[ $redo == false ]] && python -m sertl.bin.finished --asked "$asked" --code "${code[@]}"; then
+  log "stages $stage to $stop_stage: finished before, from the same inputs and options"
+  exit 0
+fi
+
 # The configuration is resolved before anything runs, so that a misspelt key costs no time.
 configure=(python -m sertl.bin.configure --conf-dir "$conf_dir" --upstream "$upstream"
   --method "$method" --ckpt "$ckpt" --tag "$tag" --variant "${variant%/}"
@@ -222,4 +235,10 @@ if in_stage 9; then
   job python -m sertl.bin.report --exp "$exp" --reference "$conf_dir/reference_results.yaml"
   if [[ -x local/finish.sh ]]; then job local/finish.sh "$exp"; fi
   log "done: $PWD/$exp/RESULTS.md and report.html"
+fi
+
+if [[ $redo == false ]]; then
+  read -r -a others <<< "${run[reads]} ${run[other_data]} ${run[other_dumps]} ${run[other_frames]}"
+  python -m sertl.bin.finished --asked "$asked" --code "${code[@]}" \
+    --record "$all" "$data" "$dump" "$exp" "${others[@]}"
 fi

@@ -11,6 +11,7 @@ from sertl.stages.experiment import (
     dump_name,
     make_tag,
     other_data,
+    paths_read,
     resolve,
     save_experiment,
     shorthands,
@@ -65,6 +66,7 @@ def main() -> None:
     print(f"other_data={' '.join(other_data(conf))}")
     for name, path in (("other_dumps", conf["dump"]), ("other_frames", dump)):
         print(f"{name}={' '.join(str(dump_of(s, Path(path))) for s in other_data(conf))}")
+    print(f"reads={' '.join(paths_read(conf))}")
     print(f"phases={' '.join(phases)}")
     for part in ("teacher", "pseudo_labels"):  # stages 4 and 5
         print(f"{part}={'true' if part in conf else 'false'}")

@@ -126,7 +126,7 @@ def read_array(spec: str, utt: str) -> np.ndarray:
         SertlError: If the ark is missing, cut short, or not what the scp says.
     """
     path, _, digits = spec.rpartition(":")
-    if not path or not digits.isdecimal():
+    if not path or "\0" in path or not digits.isdecimal() or len(digits) > 18:
         raise SertlError(f"utterance '{utt}': {spec!r} is not an ark path, a colon and an offset")
     offset = int(digits)
     name = f"{utt} ".encode()

@@ -172,6 +172,16 @@ class ChunkFile(Record):
     num_samples: dict[str, int] = {}
 
 
+class FinishedFile(Record):
+    """A run of run.sh that has ended."""
+
+    asked: str
+    folders: list[str]
+    code: str
+    files: str
+    audio: str
+
+
 class LogEntry(Record):
     """A line of log.jsonl."""
 

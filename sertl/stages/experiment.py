@@ -159,6 +159,13 @@ def other_data(conf: dict) -> list[str]:
     return list(dict.fromkeys(s for s in sources if not of_fold(s)))
 
 
+def paths_read(conf: dict) -> list[str]:
+    """What a run reads beside data and dumps: the encoder's checkpoint, where phases start."""
+    starts = [phase["init"]["from"] for phase in conf["phases"]]
+    found = [conf["upstream"]["ckpt"], *(s for s in starts if s and "/" in s)]
+    return [path for path in dict.fromkeys(found) if path]
+
+
 def dump_name(upstream: str, settings: Sequence[str]) -> str:
     """Folder of the dump: the upstream, and what was set of it, so that variants live apart."""
     return "_".join([upstream, *(_word(s) for s in settings if s.startswith("upstream."))])

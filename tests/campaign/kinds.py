@@ -33,6 +33,7 @@ from sertl.data.pairs import load_pair  # noqa: E402
 from sertl.models.base import MODELS, Spec  # noqa: E402
 from sertl.report.experiment_report import write_report  # noqa: E402
 from sertl.runs import Run  # noqa: E402
+from sertl.score.decoded import read_decoded  # noqa: E402
 from sertl.score.references import load_references  # noqa: E402
 from sertl.score.scoring import score_experiment  # noqa: E402
 from sertl.stages.decoding import decode  # noqa: E402
@@ -268,7 +269,7 @@ def resume(folder: Path) -> list:
             for phase in conf["phases"]:
                 train_phase(conf, phase, Run(exp, 1, 1), False, False)
             decode(conf, Run(exp, 1, 1), ["test"], False, False)
-            found.append((exp / "seed1/fold1/decode_test/hyp_emo").read_text())
+            found.append(read_decoded(exp / "seed1/fold1/decode_test").hyps)
         return found
 
 

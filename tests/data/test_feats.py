@@ -34,7 +34,7 @@ def test_layers_of_an_utterance(tmp_path):
     assert store.gib(["s-1", "s-2"], 3) == pytest.approx(5 * 2 * 3 * 4 / 2**30)
     with pytest.raises(SertlError, match=r"lacks 1 of 2 utterances, e.g. \['s-9'\]"):
         store.check(["s-1", "s-9"])
-    with pytest.raises(SertlError, match=r"no features of layer \[1\]; it holds \[0, 2\]"):
+    with pytest.raises(SertlError, match=r"layer \[1\]; it holds \['layer0', 'layer2'\]"):
         FeatsStore(tmp_path / "a", [1])
 
 

@@ -266,7 +266,7 @@ def test_an_interrupted_run_is_done_again(tmp_path, monkeypatch):
 def test_a_deleted_fold_is_made_again(tmp_path):
     write(toy(), tmp_path)
     (tmp_path / "fold2/protocol.json").unlink()
-    with pytest.raises(SertlError, match="fold2/protocol.json: no such file; run stage 2"):
+    with pytest.raises(SertlError, match="fold2/protocol.json is missing; run stage 2"):
         read_protocol(tmp_path / "fold2")
     write(toy(), tmp_path)
     assert json.loads((tmp_path / "fold2/protocol.json").read_text())["fold"] == 2
