@@ -95,6 +95,7 @@ dump=${run[dump]}
 upstream_set=() # upstream.dtype=bf16 -> dtype=bf16
 for item in "${set[@]}"; do
   if [[ $item == upstream.* ]]; then upstream_set+=("${item#upstream.}"); fi
+  if [[ $item == upstream.dtype=auto ]]; then upstream_set+=("dtype=${run[dtype]}"); fi
 done
 
 in_stage() { (( stage <= $1 && $1 <= stop_stage )); }

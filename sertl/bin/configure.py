@@ -8,6 +8,7 @@ from sertl.cli import run
 from sertl.config import load_method
 from sertl.lock import alone
 from sertl.stages.experiment import (
+    dtype_of,
     dump_name,
     make_tag,
     other_data,
@@ -45,16 +46,19 @@ def main() -> None:
     settings = [*args.set, *options]
     dump = str(Path(args.dump) / dump_name(args.upstream, args.set))
     ckpt = args.ckpt or None
-    conf = resolve(
-        args.conf_dir, args.upstream, args.method, settings, ckpt, args.data, dump, args.pool
-    )
     tag = args.tag or make_tag(args.upstream, args.method, settings, args.variant)
+    before = "" if args.redo else dtype_of(Path(args.exp) / tag)
+    conf = resolve(
+        *(args.conf_dir, args.upstream, args.method, settings, ckpt),
+        *(args.data, dump, args.pool, before),
+    )
     if args.save:
         exp = Path(args.exp) / tag
         with alone(exp / "config", wait=True):
             save_experiment(exp, conf, args.command, args.redo)
     print(f"tag={tag}")
     print(f"input={conf['input']}")
+    print(f"dtype={conf['upstream']['dtype']}")
     print(f"dump={conf['dump']}")
     print(f"dumped={'true' if conf['input'] == 'feats' or conf['dump_layers'] else 'false'}")
     print(f"dump_layers={' '.join(map(str, conf['dump_layers']))}")

@@ -11,9 +11,11 @@ from sertl.cli import run
 from sertl.config import parse_overrides
 from sertl.data.datadir import read_data_dir
 from sertl.errors import SertlError
+from sertl.fingerprint import Progress, read_fingerprint
 from sertl.nn.frame_statistics import parse_statistics
 from sertl.stages.dump import dump_feats
 from sertl.upstream.build import load_conf
+from sertl.upstream.precision import chosen_dtype
 
 
 def arguments() -> argparse.Namespace:
@@ -78,6 +80,11 @@ def main() -> None:
     if args.layers:
         changes["layers"] = parse_layers(args.layers)
     conf = load_conf(args.upstream, args.conf_dir / "upstream", changes)
+    there = read_fingerprint(args.out)
+    if there is None or there["state"] != Progress.DONE.value:  # else nothing is computed
+        conf["dtype"] = chosen_dtype(conf["dtype"], "cuda" if args.ngpu else "cpu")
+    elif conf["dtype"] == "auto":
+        conf["dtype"] = there["inputs"].get("dtype", "float32")
     data = read_data_dir(args.data)
     dump_feats(
         data,

@@ -8,7 +8,7 @@ from pydantic import Field
 from sertl.schema.strict import Options, Section, Share, Text
 from sertl.schema.training_keys import Indices
 
-Dtype = Literal["float32", "bf16"]
+Dtype = Literal["float32", "bf16", "auto"]
 Size = Annotated[int, Field(ge=1, le=10**6)]
 
 
@@ -33,7 +33,11 @@ class Encoder(Section):
     )
     hidden_size: Size = Field(description="their size D")
     stride: Size = Field(description="samples per frame")
-    dtype: Dtype = Field("float32", description="bf16: autocast; hidden states are float32 in both")
+    dtype: Dtype = Field(
+        "float32",
+        description="bf16: autocast; hidden states are float32 in both; auto: bf16 where it pays, "
+        "on the machine that writes the configuration",
+    )
     pad_to_30s: bool = Field(
         False, description="whisper: 30 s of padded input, as transformers does"
     )

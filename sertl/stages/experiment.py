@@ -14,6 +14,7 @@ from sertl.nn.frame_statistics import parse_statistics
 from sertl.stages.phase import choose_layers, lower_of, statistics_of
 from sertl.stages.training_data import of_fold
 from sertl.upstream.build import load_conf
+from sertl.upstream.precision import chosen_dtype
 from sertl.yaml_text import save_yaml
 
 
@@ -26,6 +27,7 @@ def resolve(
     data: str = "data",
     dump: str = "",
     pool: str = "",
+    before: str = "",
 ) -> dict:
     """Resolve everything a run depends on into one dictionary.
 
@@ -39,6 +41,8 @@ def resolve(
         dump: Folder of the hidden states, for input `feats`; empty: dump/<upstream>.
         pool: Statistics of frames to dump instead of them; empty: what the method needs; "none":
             frames.
+        before: What the encoder's dtype `auto` was found to mean when the experiment began; empty:
+            this machine is asked.
 
     Returns:
         The method's configuration with data, upstream, and dump: where its features are; `pool`
@@ -52,6 +56,8 @@ def resolve(
     if ckpt:
         changes["ckpt"] = ckpt
     encoder = load_conf(upstream, Path(conf_dir) / "upstream", changes)
+    if encoder["dtype"] == "auto":
+        encoder["dtype"] = before or chosen_dtype("auto")
     conf = load_method(conf_dir, method, overrides)
     statistics, normalise = pooled_of(conf, encoder, pool)
     folder = pooled_dump(dump or f"dump/{dump_name(upstream, settings)}", statistics, normalise)
@@ -184,6 +190,12 @@ def _word(setting: str) -> str:
     words = [key.split(".")[-1]] + [value] * (value != "true")
     words = [re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words]
     return "-".join(words)
+
+
+def dtype_of(exp: str | Path) -> str:
+    """The encoder's dtype in the configuration of an experiment; empty if there is none yet."""
+    there = (Path(exp) / "config.yaml").is_file()
+    return read_config(exp)["upstream"]["dtype"] if there else ""
 
 
 def save_experiment(exp: str | Path, conf: dict, command: str, redo: bool) -> None:
