@@ -57,7 +57,7 @@ def file_hash(path: str | os.PathLike) -> str:
 def read_fingerprint(folder: str | os.PathLike) -> dict | None:
     """Return the stored record {"inputs": ..., "state": ...}, or None if there is none."""
     path = Path(folder) / FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     return read_run_json(path, FingerprintFile, f"delete {folder} and run its stage again")
 

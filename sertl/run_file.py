@@ -12,7 +12,7 @@ from sertl.errors import SertlError
 from sertl.schema.run_records import Record
 from sertl.schema.strict import shown
 
-ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, EOFError)
+ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, EOFError, RuntimeError)
 
 
 def read_run_text(path: str | Path, remedy: str) -> str:

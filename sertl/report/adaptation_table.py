@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sertl.config import read_config
 from sertl.errors import SertlError
 from sertl.fingerprint import differences
 from sertl.report.tables import NONE, Table, p_value, percent, spanned
+from sertl.run_file import understanding
 from sertl.score.pairing import UNITS, Scored, load_scored, pair
 from sertl.score.significance import Comparison, compare
+from sertl.yaml_text import load_yaml
 
 KINDS = ("source only", "target only", "pooled", "two-stage")
 TARGET, SOURCE = "fold", "fold/source_train"  # in data_conf.train of a phase
@@ -46,7 +47,14 @@ def load_adapted(exp: str | Path) -> Adapted:
         SertlError: It was trained on neither side, or is not scored on both test sets.
     """
     exp = Path(exp)
-    conf = read_config(exp)
+    conf = load_yaml(exp / "config.yaml")
+    with understanding(exp / "config.yaml", "give a new --tag, or --redo to write it anew"):
+        kind, share = _kind(exp, conf)
+    return Adapted(kind, share, conf, load_scored(exp, "source_test"), load_scored(exp, "test"))
+
+
+def _kind(exp: Path, conf: dict) -> tuple[str, float]:
+    """What it was trained on, and the share of the target's training set."""
     seen = [set(phase["data_conf"]["train"]) for phase in conf["phases"]]
     if not any(sources & {TARGET, SOURCE} for sources in seen):
         raise SertlError(f"{exp}: no phase trains on {TARGET} or {SOURCE}; is it of a pair?")
@@ -61,7 +69,7 @@ def load_adapted(exp: str | Path) -> Adapted:
             kind = "two-stage"
         else:
             kind = "target only"
-    return Adapted(kind, share, conf, load_scored(exp, "source_test"), load_scored(exp, "test"))
+    return kind, share
 
 
 def adaptation_tables(exps: list[str | Path], unit: str = "utt") -> list[Table]:

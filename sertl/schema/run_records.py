@@ -138,6 +138,11 @@ class RunFile(Record):
     speaker_norm: Literal["none", "offline", "online"] = "none"
     layer_weights: list[float] | None = None
     wap_weights: list[float] | None = None
+    seconds_per_epoch: float | None = None
+    seconds_per_update: float | None = None
+    epochs: int | None = None
+    checkpoint_mib: float | None = None
+    peak_rss_gib: float | None = None
     seen_ids: dict[str, Counted]
     transductive: bool = False
 
@@ -180,6 +185,25 @@ class FinishedFile(Record):
     code: str
     files: str
     audio: str
+
+
+class PackedFile(Record):
+    """A file of a packed model."""
+
+    sha256: str
+    bytes: int
+
+
+class PackedManifest(Record):
+    """sertl.json of a packed model."""
+
+    sertl: str
+    name: str
+    labels: list[str]
+    sample_rate: int
+    members: Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
+    encoder: dict[str, JsonValue]
+    files: dict[str, PackedFile]
 
 
 class LogEntry(Record):

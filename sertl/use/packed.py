@@ -12,7 +12,6 @@ JSON and safetensors only, no pickle. Every file is checked against its hash bef
 """
 
 import hashlib
-import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +20,13 @@ import safetensors
 import safetensors.torch
 
 from sertl.errors import SertlError
+from sertl.run_file import parse_run_json
+from sertl.schema.run_records import PackedManifest, Record
 
 FORMAT = 1
 MANIFEST = "sertl.json"
 SUFFIX = ".sertl"
-KEYS = ("format", "labels", "sample_rate", "members", "upstream", "files")
+REMEDY = "get the model again, or pack the experiment again"
 LARGEST_MANIFEST = 64 << 20  # bytes
 
 
@@ -53,22 +54,20 @@ class Packed:
         if not self.path.exists():
             raise SertlError(f"{self.path}: no such packed model")
         content = self._content(MANIFEST, LARGEST_MANIFEST)
+        where = f"{self.path}: {MANIFEST}"
         try:
-            manifest = json.loads(content)
-            missing = [key for key in KEYS if key not in manifest]
-        except (ValueError, TypeError) as error:
-            raise SertlError(f"{self.path}: {MANIFEST} is damaged ({error})") from error
-        if not isinstance(manifest, dict) or missing:
-            raise SertlError(
-                f"{self.path}: {MANIFEST} is not of a packed model (it lacks "
-                f"{', '.join(missing) or 'everything'})"
-            )
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise SertlError(f"{where} is damaged: not UTF-8; {REMEDY}") from error
+        manifest = parse_run_json(text, Record, where, REMEDY)
+        if "format" not in manifest:
+            raise SertlError(f"{where} is not of a packed model (it lacks format)")
         if manifest["format"] != FORMAT:
             raise SertlError(
                 f"{self.path}: format {manifest['format']!r}, this version of sertl reads "
                 f"{FORMAT}; install the sertl that packed it, or pack the experiment again"
             )
-        self.manifest = manifest
+        self.manifest = parse_run_json(text, PackedManifest, where, REMEDY)
 
     def read(self, name: str) -> bytes:
         """A file's content.
@@ -77,7 +76,7 @@ class Packed:
             SertlError: Not there, or not what was packed.
         """
         entry = self.manifest["files"].get(name)
-        if not isinstance(entry, dict) or not {"sha256", "bytes"} <= set(entry):
+        if entry is None:
             raise SertlError(f"{self.path}: its {MANIFEST} has no file {name}")
         content = self._content(name, entry["bytes"])
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:

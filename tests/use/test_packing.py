@@ -111,7 +111,7 @@ def test_damage_is_refused_with_its_reason(trained, tiny, tmp_path):
     ("text", "reason"),
     [
         ("{", "is damaged"),
-        ("[]", "not of a packed model"),
+        ("[]", "is damaged"),
         ("3", "is damaged"),
         ("{}", "it lacks format"),
         (json.dumps(dict.fromkeys(("labels", "sample_rate", "members", "upstream", "files"), {})
