@@ -3,6 +3,7 @@
 
   compare exp/A exp/B                               difference with interval and paired tests
   compare --table exp/A exp/B exp/C --out TABLE.md  each row tested against the first
+  compare --mean ../x/exp/A ../x/exp/B ../y/exp/A ../y/exp/B    B against A, mean over corpora
 
 The experiments may lie in different recipes; they must have been scored on the same folds.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from sertl.atomic import write_text
 from sertl.cli import run
-from sertl.report.comparison_table import compare_table, compare_two
+from sertl.report.comparison_table import compare_corpora, compare_table, compare_two
 from sertl.score.pairing import UNITS, load_scored
 
 
@@ -23,6 +24,9 @@ def main() -> None:
     parser.add_argument("exps", nargs="+", type=Path, metavar="EXP", help="exp/<tag>, scored")
     parser.add_argument("--set", default="test", help="default: %(default)s")
     parser.add_argument("--table", action="store_true", help="a row for each, instead of two")
+    parser.add_argument(
+        "--mean", action="store_true", help="pairs of several corpora, A and B of each in turn"
+    )
     parser.add_argument(
         "--by",
         default="utt",
@@ -43,12 +47,17 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="write Markdown to this file too")
     args = parser.parse_args()
-    if not args.table and len(args.exps) != 2:
+    if args.mean and (args.table or len(args.exps) % 2):
+        parser.error("--mean takes two experiments of each corpus, and no --table")
+    if not (args.table or args.mean) and len(args.exps) != 2:
         parser.error(f"expected two experiments, got {len(args.exps)} (or give --table)")
     if args.reference and not args.table:
         parser.error("--reference goes with --table; a run's own report has published numbers")
     if args.table:
         tables = [compare_table(args.exps, args.set, args.by, args.reference)]
+    elif args.mean:
+        found = [load_scored(exp, args.set) for exp in args.exps]
+        tables = [compare_corpora(list(zip(found[::2], found[1::2], strict=True)), args.by)]
     else:
         a, b = (load_scored(exp, args.set) for exp in args.exps)
         tables = compare_two(a, b, args.by, args.intersect)

@@ -70,6 +70,39 @@ def compare_two(
     return [pooled] if found else [pooled, fold_differences(a, b)]
 
 
+def compare_corpora(pairs: list[tuple[Scored, Scored]], unit: str = "utt") -> Table:
+    """A row for each corpus, and the mean over them with its interval and p values."""
+    matched = [pair(a, b) for a, b in pairs]
+    rows = []
+    for names, some in (
+        *(
+            (f"{a.corpus}: {a.name}, {b.name}", [m])
+            for (a, b), m in zip(pairs, matched, strict=True)
+        ),
+        ("mean over corpora", matched),
+    ):
+        test = significance.compare_over([(b, a) for a, b in some], "ua", unit)
+        rows.append(
+            [
+                names,
+                percent(test.b),
+                percent(test.a),
+                f"{100 * test.difference:+.2f}",
+                spanned(test.interval),
+                p_value(test.p_permutation),
+                p_value(test.p_bootstrap),
+            ]
+        )
+    header = ["UA, per cent", "A", "B", "B − A", "95 %", "p (randomisation)", "p (bootstrap)"]
+    notes = [
+        "Every corpus has the same say. Paired; seeds are averaged within each system; "
+        f"{UNITS[unit]} are resampled and swapped, in each corpus by itself. p: two-sided.",
+    ]
+    runs = [run for both in pairs for run in both]
+    notes += [f"{run.exp}: INCOMPLETE, {w}." for run in runs for w in run.summary["warnings"]]
+    return Table("", header, rows, notes)
+
+
 def fold_differences(a: Scored, b: Scored) -> Table:
     """UA of every fold, mean over seeds."""
     rows, wins = [], 0

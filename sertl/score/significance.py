@@ -14,7 +14,7 @@ Resampling is simple, not stratified by class: class sizes vary between draws as
 between test sets. A draw that misses a class averages the recalls of the others, as `ua` does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,27 +146,52 @@ def compare(
         Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance
         evaluation", ICASSP 2004; Noreen, "Computer-Intensive Methods for Testing Hypotheses", 1989.
     """
+    return compare_over([(a, b)], metric, unit, resamples, permutations, seed)
+
+
+def compare_over(
+    pairs: Sequence[tuple[Predictions, Predictions]],
+    metric: str = "ua",
+    unit: str = "utt",
+    resamples: int = RESAMPLES,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> Comparison:
+    """As compare, of the mean over several corpora: each has the same say, whatever its size.
+
+    Every corpus is drawn from, and its answers are swapped, by itself.
+
+    Args:
+        pairs: Of each corpus, the two systems' predictions.
+        metric, unit, resamples, permutations, seed: See compare.
+    """
     if metric not in ("ua", "wa"):
         raise ValueError(f"paired tests exist for ua and wa, not for {metric!r}")
-    if not (np.array_equal(a.ref, b.ref) and np.array_equal(a.spk, b.spk)):
-        raise ValueError("the two systems were not scored on the same utterances")
-    groups = _groups(a.spk, unit)
-    kind = a.ref if metric == "ua" else np.zeros_like(a.ref)  # wa: one class of everything
-    one_hot = np.eye(kind.max() + 1)[kind]  # (N, C)
-    correct_a, correct_b = a.correct(), b.correct()
-    lead = correct_a - correct_b  # (N,)
-    present = one_hot.sum(axis=0)
-    weight = 1.0 / (present[kind] * np.count_nonzero(present))  # (N,), UA and WA are weighted sums
-    by_class = np.hstack([one_hot, one_hot * lead[:, None]])  # (N, 2 C)
-    differences = _bootstrap(_sums(groups, by_class), resamples, seed)
-    fewer = int(min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0)))
+    scores, differences, contributions = [], [], []
+    for number, (a, b) in enumerate(pairs):
+        if not (np.array_equal(a.ref, b.ref) and np.array_equal(a.spk, b.spk)):
+            raise ValueError("the two systems were not scored on the same utterances")
+        groups = _groups(a.spk, unit)
+        kind = a.ref if metric == "ua" else np.zeros_like(a.ref)  # wa: one class of everything
+        one_hot = np.eye(kind.max() + 1)[kind]  # (N, C)
+        correct_a, correct_b = a.correct(), b.correct()
+        lead = correct_a - correct_b  # (N,)
+        present = one_hot.sum(axis=0)
+        weight = 1.0 / (present[kind] * np.count_nonzero(present))  # (N,): UA, WA are weighted sums
+        by_class = np.hstack([one_hot, one_hot * lead[:, None]])  # (N, 2 C)
+        scores.append((weight @ correct_a, weight @ correct_b, weight @ lead))
+        differences.append(_bootstrap(_sums(groups, by_class), resamples, seed + number))
+        contributions.append(_sums(groups, weight * lead) / len(pairs))
+    of_a, of_b, difference = np.mean(scores, axis=0)
+    drawn = np.mean(differences, axis=0)
+    fewer = int(min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)))
     return Comparison(
-        a=float(weight @ correct_a),
-        b=float(weight @ correct_b),
-        difference=float(weight @ lead),
-        interval=_interval(differences),
+        a=float(of_a),
+        b=float(of_b),
+        difference=float(difference),
+        interval=_interval(drawn),
         p_bootstrap=min(1.0, 2 * (1 + fewer) / (1 + resamples)),
-        p_permutation=_randomisation(_sums(groups, weight * lead), permutations, seed),
+        p_permutation=_randomisation(np.concatenate(contributions), permutations, seed),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from sertl.score import significance
-from sertl.score.significance import Predictions, compare, holm, intervals
+from sertl.score.significance import Predictions, compare, compare_over, holm, intervals
 
 
 def predictions(ref, hyp, spk=None, num_classes=None) -> Predictions:
@@ -167,3 +167,18 @@ def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_the_mean_over_corpora_gives_each_the_same_say():
+    """A corpus of 20 with a lead of 1/2 and one of 200 with none: 1/4, as likely as the first's."""
+    ref, large_ref = np.repeat([0, 1], 10), np.repeat([0, 1], 100)
+    half_right = np.where(np.arange(20) % 2, ref, 1 - ref)
+    small = (predictions(ref, ref), predictions(ref, half_right))
+    large = predictions(large_ref, large_ref)
+    alone, both = compare(*small), compare_over([small, (large, large)])
+    assert (alone.difference, both.difference) == (0.5, 0.25)
+    assert both.a == 1.0 and both.b == 0.75
+    assert both.interval == pytest.approx([x / 2 for x in alone.interval], abs=0.02)
+    assert both.p_permutation == pytest.approx(alone.p_permutation, abs=0.002)
+    twice = compare_over([small, small])
+    assert twice.difference == 0.5 and twice.p_permutation <= alone.p_permutation
