@@ -171,6 +171,11 @@ fi
 # takes seconds (pooled features), the folds of a seed are dealt out to as many processes as may run.
 python=(python)
 if (( ngpu > 1 )); then python=(torchrun --standalone --nproc-per-node "$ngpu"); fi
+if [[ ${run[input]} == feats ]]; then
+  # A batch of cached frames takes tens of megabytes. glibc gives so much back to the system at once
+  # and asks for it anew, page by page; kept instead, it saves most of the time spent in the system.
+  python=(env MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_ARENA_MAX=1 "${python[@]}")
+fi
 slots=$nj
 if (( ngpu > 0 )); then slots=1; fi
 for_each_fold() { # NAME COMMAND…
