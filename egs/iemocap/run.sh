@@ -73,7 +73,7 @@ while IFS= read -r name; do
   unset -n value
 done < <(_options_block | sed 's/=.*//')
 code=("$conf_dir" "$corpus_conf" run.sh local)
-if [[ $redo == false ]] && python -m sertl.bin.finished --asked "$asked" --code "${code[@]}"; then
+if [[ $redo == false && -d exp/.finished ]] && python -m sertl.bin.finished --asked "$asked" --code "${code[@]}"; then
   log "stages $stage to $stop_stage: finished before, from the same inputs and options"
   exit 0
 fi
@@ -243,7 +243,7 @@ if in_stage 9; then
   log "done: $PWD/$exp/RESULTS.md and report.html"
 fi
 
-if [[ $redo == false ]]; then
+if [[ $redo == false ]] && in_stage 9; then
   read -r -a others <<< "${run[reads]} ${run[other_data]} ${run[other_dumps]} ${run[other_frames]}"
   python -m sertl.bin.finished --asked "$asked" --code "${code[@]}" \
     --record "$all" "$data" "$dump" "$exp" "${others[@]}"

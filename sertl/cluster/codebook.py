@@ -14,6 +14,8 @@ from sertl.fingerprint import ids_hash
 from sertl.run_file import read_run_json
 from sertl.schema.run_records import CodebookFile
 
+REMEDY = "no codebook there, or a damaged one: run learn_kmeans, stage 5 for a run"
+
 
 @dataclass
 class Codebook:
@@ -73,7 +75,7 @@ def load_codebook(folder: str | os.PathLike) -> Codebook:
         SertlError: If a file is missing or damaged.
     """
     folder = Path(folder)
-    info = read_run_json(folder / "codebook.json", CodebookFile, "learn it anew")
+    info = read_run_json(folder / "codebook.json", CodebookFile, REMEDY)
     try:
         centroids = np.load(folder / "centroids.npy", allow_pickle=False)
     except FileNotFoundError as error:

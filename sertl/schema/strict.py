@@ -174,8 +174,10 @@ def shown(value: object) -> str:
 def _line(kind: type[Section], values: dict, error: ValidationError) -> str:
     """The first thing that is wrong, and how many more are."""
     found = error.errors(include_url=False)
-    # Of the branches of a union, one that takes the type and refuses the value says most.
-    first = next((e for e in found if e["type"] == "value_error"), found[0])
+    # A misspelt key explains a missing one. Of the branches of a union, the one that takes the type
+    # and refuses the value says most.
+    order = ("extra_forbidden", "value_error")
+    first = min(found, key=lambda e: order.index(e["type"]) if e["type"] in order else len(order))
     path, value, owner, field, annotation = [], values, kind, None, None
     if first["loc"][-1] == "[key]":
         key = first["loc"][-2]

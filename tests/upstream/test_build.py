@@ -104,9 +104,9 @@ def test_entry_depends_on_the_checkpoint(tiny):
     ("overrides", "message"),
     [
         ({"dtyp": "bf16"}, "unknown key 'dtyp'; did you mean 'dtype'"),
-        ({"dtype": "bf61"}, "dtype: 'bf61' is not float32 . bf16; did you mean 'bf16'"),
+        ({"dtype": "bf61"}, "dtype: 'bf61' is not float32 . bf16 . auto; did you mean 'bf16'"),
         ({"backend": "s3pl"}, "unknown backend 's3pl'; did you mean 's3prl'"),
-        ({"num_layers": 0}, "num_layers: 0 is not a whole number from 1"),
+        ({"num_layers": 0}, "num_layers: 0 is not a whole number of at least 1"),
         ({"num_layers": "4"}, "num_layers: '4' is not a whole number"),
         ({"layers": "al"}, "layers: 'al' is not all . a list"),
         ({"layers": [4]}, r"layers is \[4\].*0..3"),
