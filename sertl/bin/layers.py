@@ -9,13 +9,14 @@ Writes NAME.json (the numbers), NAME.md and NAME.png.
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from sertl.atomic import write_bytes, write_json, write_text
 from sertl.cli import run
-from sertl.data.speaker_norm import MODES
 from sertl.report.layer_table import layer_figure, layer_rows, layer_table
+from sertl.schema.training_keys import NormMode
 from sertl.stages.fold_vectors import open_vectors
 from sertl.stages.layer_scan import scan_layers
 
@@ -30,7 +31,9 @@ def main() -> None:
         "--statistics", nargs="+", default=["mean", "std"], help="default: mean std"
     )
     parser.add_argument("--folds", nargs="*", type=int, default=[], help="default: all")
-    parser.add_argument("--speaker-norm", default="none", choices=MODES, help="default: none")
+    parser.add_argument(
+        "--speaker-norm", default="none", choices=get_args(NormMode), help="default: none"
+    )
     parser.add_argument("--out", type=Path, help="beginning of the files to write")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -28,8 +28,6 @@ from sertl.seed import derive_seed
 
 logger = logging.getLogger(__name__)
 
-SOURCES = ("teacher", "released")
-
 
 def choose_sets(
     layers: Iterable[int],

@@ -12,6 +12,9 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import get_args
+
+from sertl.schema.corpus_keys import Style
 
 UNKNOWN = "-"
 DIMENSIONS = ("valence", "arousal", "dominance")
@@ -74,7 +77,7 @@ FIELDS = {
         Field(
             "style",
             "utt2style",
-            values=("acted", "improvised", "natural", "scripted"),
+            values=get_args(Style),
             scored_as="style",
         ),
         Field("vad", "utt2vad", "vad", scored_as="vad"),
@@ -84,7 +87,6 @@ FIELDS = {
     )
 }
 SPEAKER = Field("spk", "utt2spk", scored_as="spk")
-STYLES = FIELDS["style"].values
 
 
 def field_of(name: str) -> Field:

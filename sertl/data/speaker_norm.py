@@ -19,7 +19,6 @@ import torch
 from sertl.data.datadir import Utterance
 from sertl.seed import derive_seed
 
-MODES = ("none", "offline", "online")
 WEIGHTS = (0.5, 100.0)  # clips: least and greatest prior that is estimated
 
 

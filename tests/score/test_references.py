@@ -2,11 +2,13 @@
 """Published numbers: the shipped file, its keys, and broken files."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sertl.errors import SertlError
-from sertl.score.references import corpus_key, group_by_near, load_references, nearest_first
+from sertl.schema.reference_keys import Tag
+from sertl.score.references import TAGS, corpus_key, group_by_near, load_references, nearest_first
 
 REFERENCE = Path(__file__).resolve().parents[2] / "conf" / "reference_results.yaml"
 ROW = (
@@ -107,3 +109,7 @@ def test_broken_files(tmp_path):
         load_references(write(tmp_path, "{"))
     with pytest.raises(SertlError, match="results: missing"):
         load_references(write(tmp_path, "corpus: a\n"))
+
+
+def test_every_tag_is_explained():
+    assert {*TAGS} == {*get_args(Tag)}
