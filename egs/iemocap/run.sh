@@ -73,7 +73,7 @@ while IFS= read -r name; do
   unset -n value
 done < <(_options_block | sed 's/=.*//')
 code=("$conf_dir" "$corpus_conf" run.sh local)
-if [[ $redo == false && -d exp/.finished ]] && python -m sertl.bin.finished --asked "$asked" --code "${code[@]}"; then
+if [[ $redo == false && -d exp/.finished ]] && job python -m sertl.bin.finished --asked "$asked" --code "${code[@]}"; then
   log "stages $stage to $stop_stage: finished before, from the same inputs and options"
   exit 0
 fi
@@ -86,9 +86,11 @@ configure=(python -m sertl.bin.configure --conf-dir "$conf_dir" --upstream "$ups
   --set "${set[@]}")
 save=()
 if (( stop_stage >= 3 )); then save=(--save --command "$command" "${flags[@]}"); fi
-settings=$("${configure[@]}" "${save[@]}")
+settings=$(mktemp)
+trap 'rm -f "$settings"' EXIT
+job "${configure[@]}" "${save[@]}" > "$settings"
 declare -A run=()
-while IFS='=' read -r key value; do run[$key]=$value; done <<< "$settings"
+while IFS='=' read -r key value; do run[$key]=$value; done < "$settings"
 exp=exp/${run[tag]}
 dump=${run[dump]}
 
@@ -245,6 +247,6 @@ fi
 
 if [[ $redo == false ]] && in_stage 9; then
   read -r -a others <<< "${run[reads]} ${run[other_data]} ${run[other_dumps]} ${run[other_frames]}"
-  python -m sertl.bin.finished --asked "$asked" --code "${code[@]}" \
+  job python -m sertl.bin.finished --asked "$asked" --code "${code[@]}" \
     --record "$all" "$data" "$dump" "$exp" "${others[@]}"
 fi
