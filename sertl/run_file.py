@@ -12,6 +12,7 @@ from sertl.errors import SertlError
 from sertl.schema.run_records import Record
 from sertl.schema.strict import shown
 
+RETRAIN = "delete its folder and train the phase anew"  # the remedy for what a phase wrote
 ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, EOFError, RuntimeError)
 
 

@@ -161,7 +161,7 @@ class FrameHeads(nn.Module):
         Chen & Rudnicky, "P-TAPT", ICASSP 2023, and its code.
     """
 
-    def __init__(self, input_size: int, clusters: Sequence[int], hidden: Width = 256):
+    def __init__(self, input_size: int, clusters: Sequence[int], hidden: int = 256):
         super().__init__()
         if not clusters:
             raise ValueError("frame heads need at least one label set")
@@ -176,7 +176,7 @@ class FrameHeads(nn.Module):
 
 
 def frame_cross_entropy(
-    logits: Sequence[torch.Tensor], labels: torch.Tensor, reduce: Literal["mean", "sum"] = "mean"
+    logits: Sequence[torch.Tensor], labels: torch.Tensor, reduce: str = "mean"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy of frames, averaged over them; over heads averaged or added.
 

@@ -74,7 +74,7 @@ class Probe(SERModel):
         tasks: Annotated[Sequence[Task], Field(min_length=1)] = ("emo",),
         loss: str | None = None,
         loss_conf: Options | None = None,
-        vad_loss: Literal["rmse", "ccc"] | None = None,
+        vad_loss: str | None = None,
         combine: Literal["mix", "concat"] = "mix",
         beside: Width = 0,
     ):

@@ -8,7 +8,7 @@ Song et al., 2025, arXiv 2509.23795.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -62,7 +62,7 @@ class Wap(Probe):
         tasks: Annotated[Sequence[Task], Field(min_length=1)] = ("emo",),
         loss: str | None = None,
         loss_conf: Options | None = None,
-        vad_loss: Literal["rmse", "ccc"] | None = None,
+        vad_loss: str | None = None,
         bypass: str | None = None,
         reads: Width | None = None,
     ):

@@ -10,15 +10,13 @@ from pathlib import Path
 from sertl.config import phase_names
 from sertl.errors import SertlError
 from sertl.fingerprint import text_hash
-from sertl.run_file import parse_run_json, read_run_json, read_run_text
+from sertl.run_file import RETRAIN, parse_run_json, read_run_json, read_run_text
 from sertl.runs import PSEUDO_LABELS, Run, find_runs
 from sertl.schema.run_records import LabelsFile, LogEntry, RunFile, ScoreFile
 from sertl.score.decoded import data_dir_of, hashes
 from sertl.yaml_text import load_yaml
 
 logger = logging.getLogger(__name__)
-
-RETRAIN = "delete the folder and train the phase anew"
 
 
 def read_scores(exp: str | Path, set_name: str) -> dict[Run, dict]:

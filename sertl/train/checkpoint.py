@@ -17,10 +17,9 @@ from torch import nn
 
 from sertl.atomic import replacing
 from sertl.errors import SertlError
+from sertl.run_file import RETRAIN
 
 logger = logging.getLogger(__name__)
-
-RETRAIN = "delete its folder and train the phase anew"
 
 
 def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:

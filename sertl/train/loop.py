@@ -21,7 +21,7 @@ from sertl.data.batching import cut_by_duration, epoch_batches, ordered_batches
 from sertl.data.dataset import Batch, UttDataset, prefetch
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
-from sertl.run_file import understanding
+from sertl.run_file import RETRAIN, understanding
 from sertl.train import checkpoint, distributed
 from sertl.train.average import WeightAverage
 from sertl.train.ctc_text import warn_of_unread
@@ -447,7 +447,7 @@ class Trainer:
         if not path.is_file():
             return False
         saved = checkpoint.load(path, *SAVED)
-        with understanding(path, checkpoint.RETRAIN):
+        with understanding(path, RETRAIN):
             self._restore(path, saved)
         logger.info("resuming at epoch %d, update %d", self.state.epoch, self.state.update)
         return True

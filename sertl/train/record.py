@@ -6,11 +6,9 @@ from pathlib import Path
 
 import torch
 
-from sertl.run_file import parse_run_json, read_run_text
+from sertl.run_file import RETRAIN, parse_run_json, read_run_text
 from sertl.schema.run_records import LogEntry
 from sertl.train import distributed
-
-RETRAIN = "delete the folder and train the phase anew"
 
 
 class Record:

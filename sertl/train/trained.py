@@ -16,7 +16,7 @@ from sertl.fingerprint import differences
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.peft.inject import fold_lora
 from sertl.peft.tuning import tune
-from sertl.run_file import understanding
+from sertl.run_file import RETRAIN, understanding
 from sertl.train import checkpoint
 from sertl.upstream.build import build_upstream, describe
 
@@ -120,7 +120,7 @@ def rebuild(
             f"of sertl (format {saved.get('format')}, this one reads {FORMAT}); train the phase "
             "anew (--redo)"
         )
-    with understanding(source, checkpoint.RETRAIN):
+    with understanding(source, RETRAIN):
         return _build(saved, source, ckpt, known_encoder)
 
 

@@ -7,8 +7,10 @@ from fakes import LABELS, FakeVectors, build_model, fake_dataset
 from torch.nn import functional as F
 
 from sertl.data.dataset import Batch
+from sertl.errors import SertlError
 from sertl.models.base import MODELS, Spec
 from sertl.models.probe import Probe
+from sertl.nn.losses import VALUE_LOSSES
 
 
 @pytest.mark.parametrize(("size", "layers", "head"), [(768, 13, 197_892), (1024, 25, 263_428)])
@@ -116,3 +118,12 @@ def test_poolings_with_parameters_or_of_mixed_layers_need_frames():
     for pooling, layers in (("stat", 2), ("stat_attentive", 1), ("self_attentive", 3)):
         assert Probe.statistics({"pooling": pooling}, layers) == ()
     assert MODELS.get("wap").statistics({}, 1) == ()
+
+
+def test_a_loss_of_values_that_is_registered_can_be_named(monkeypatch):
+    """The schema keeps no list of what a registry holds: a new loss is a new file."""
+    monkeypatch.setitem(VALUE_LOSSES._things, "mine", VALUE_LOSSES.get("rmse"))
+    spec = Spec(labels=LABELS, hidden_size=6, layers=[0], vad_range=(1.0, 5.0))
+    assert build_model("probe", spec, None, {"tasks": ["vad"], "vad_loss": "mine"})
+    with pytest.raises(SertlError, match="did you mean 'mine'"):
+        build_model("probe", spec, None, {"tasks": ["vad"], "vad_loss": "mien"})
