@@ -331,7 +331,7 @@ class SelectConf(Section):
     refit: bool = Field(
         False,
         description="train once more, on train + dev, for the number of updates chosen (always "
-        "so with folds)",
+        "so with folds); with select: last and one lambda, train on both at once",
     )
 
 

@@ -4,7 +4,8 @@
 The UA of a single dev speaker of a few dozen clips is mostly noise. With `select_conf.folds` the
 training and dev speakers are dealt into groups; trainings that leave out one group each say what
 every epoch scores on speakers they do not know, and the last training, on all speakers, makes the
-number of updates that was best. With `select_conf.refit` alone the dev set is the only such group.
+number of updates that was best. With `select_conf.refit` alone the dev set is the only such group;
+where there is nothing to choose, no training but that on all speakers is made.
 """
 
 import logging
@@ -26,6 +27,8 @@ from sertl.train.settings import LOWER, SELECT
 logger = logging.getLogger(__name__)
 
 OWN_RULE = ("superb", "fixed", "official")  # published protocols say themselves what chooses
+
+ALL_GIVEN = "nothing: updates and lambda were given, the last update kept; trained on train + dev"
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,12 @@ def _split(data: DataDir, held_out: set[str], number: int) -> Split:
         for inside in (False, True)
     ]
     return Split(f"select{number}", *(replace(data, utts=part) for part in parts))
+
+
+def nothing_to_choose(phase: dict, select: str) -> bool:
+    """Whether refit finds everything given: all updates, one lambda."""
+    conf = phase["select_conf"]
+    return select == "last" and not conf["folds"] and len(set(conf["lambdas"])) == 1
 
 
 def joined(opened: OpenPhase) -> DataDir:

@@ -21,7 +21,14 @@ from sertl.runs import Run
 from sertl.seed import derive_seed, seed_everything
 from sertl.stages.frozen_head import frozen_head
 from sertl.stages.phase import OpenPhase, open_phase
-from sertl.stages.selecting import Budget, find_budget, joined, splits_of
+from sertl.stages.selecting import (
+    ALL_GIVEN,
+    Budget,
+    find_budget,
+    joined,
+    nothing_to_choose,
+    splits_of,
+)
 from sertl.stages.start import start_model, start_of
 from sertl.stages.training_data import save_ids
 from sertl.train import checkpoint, distributed
@@ -49,7 +56,7 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     share = 1.0 if select == "last" and phase["select"] != "last" else None
     make = partial(make_trainer, opened, norm, start, device, share=share)
     budget = None
-    if splits:
+    if splits and not nothing_to_choose(phase, select):
         budget = find_budget(
             splits,
             lambda s: make(out / s.name, s.train, s.held_out, select, all_epochs=True),
@@ -64,7 +71,8 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
         save_ids(out, seen, start)
     state = trainer.run()
     if rank == 0:
-        write_record(opened, trainer, state, select, budget)
+        found = {"selection": budget.words if budget else ALL_GIVEN} if splits else {}
+        write_record(opened, trainer, state, select, budget, found)
         fingerprint.finish(out)
     distributed.barrier()
 
@@ -193,12 +201,17 @@ def build_model(opened: OpenPhase, start: Path | None, device: torch.device) -> 
 
 
 def write_record(
-    opened: OpenPhase, trainer: Trainer, state: State, select: str, budget: Budget | None
+    opened: OpenPhase,
+    trainer: Trainer,
+    state: State,
+    select: str,
+    budget: Budget | None,
+    found: dict,
 ) -> None:
-    """Write run.json, with the facts of the selected model, and its diagnostics."""
+    """Write run.json, with the facts of the selected model and those found, and diagnostics."""
     model, device, out = trainer.model, trainer.device, trainer.out
     checkpoint.load_trained(model, checkpoint.load(out / BEST, "model")["model"], str(out / BEST))
-    cost, found = costs(trainer, state, device), {}
+    cost = costs(trainer, state, device)
     logger.info("%s: %s", out, cost_line(cost))
     if model.num_clusters:
         from sertl.stages.cluster_diagnostics import write_diagnostics  # slow to import
@@ -210,7 +223,6 @@ def write_record(
         found["start"] = trainer.started
     if budget is not None:
         selected |= {"epoch": budget.epoch, "value": budget.value}
-        found["selection"] = budget.words
     write_json(out / "run.json", {**record_of(opened, model, selected, out), **cost, **found})
 
 
