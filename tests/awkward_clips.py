@@ -28,6 +28,12 @@ NAMES = {
     "wavlm_base.pt": "wavlm_local",
     "hf_hubert_base": "hf_hubert_custom",
     "hf_wav2vec2_large": "hf_wav2vec2_custom",
+    "hf_wavlm_large": "hf_wavlm_custom",
+    "hf_data2vec-audio_base": "hf_data2vec-audio_custom",
+    "hf_sew_base": "hf_sew_custom",
+    "hf_wav2vec2-conformer_base": "hf_wav2vec2-conformer_custom",
+    "hf_wav2vec2-conformer_large": "hf_wav2vec2-conformer_custom",
+    "hf_wav2vec2-bert_base": "hf_wav2vec2-bert_custom",
     "whisper": None,
 }
 

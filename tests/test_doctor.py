@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from sertl.bin import doctor
 from sertl.doctor import abilities, machine, packages
 from sertl.doctor.examine import examine
 from sertl.doctor.finding import NOTE, OK, PROBLEM, WARNING, Finding
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 def found(check):
@@ -164,3 +167,40 @@ def test_it_starts_without_any_heavy_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "['problem']", done.stderr
+
+
+def test_a_checkpoint_is_tried(tiny, monkeypatch, capsys):
+    """Sizes, a clip alone and in a batch, LoRA; a wrong checkpoint is a problem with a status."""
+
+    def doctor_says(*words):
+        monkeypatch.setattr(sys, "argv", ["doctor", "--upstream", *words])
+        with pytest.raises(SystemExit) as end:
+            doctor.main()
+        return end.value.code, capsys.readouterr().out
+
+    for name in ("tiny_wavlm", "tiny_whisper"):
+        file = {"tiny_wavlm": "wavlm_base.pt", "tiny_whisper": "whisper"}[name]
+        code, said = doctor_says(name, "--ckpt", str(tiny / file), "--conf-dir", str(CONF))
+        assert code == 0 and "4 hidden states of 32, one frame every 20 ms" in said
+        assert "150 frames of 3.00 s" in said and "acts and learns in every block" in said
+    code, said = doctor_says("fbank", "--conf-dir", str(CONF))
+    assert code == 0 and "only frozen use" in said
+    code, said = doctor_says(
+        "tiny_wavlm", "--ckpt", str(tiny / "hubert_base.pt"), "--conf-dir", str(CONF)
+    )
+    assert code == 1 and "hubert_base.pt: not a checkpoint that S3PRL's 'wavlm_local'" in said
+    code, said = doctor_says("hubert_base", "--ckpt", str(tiny / "hubert_base.pt"),
+                             "--conf-dir", str(CONF))  # fmt: skip
+    assert code == 1 and "num_layers: declared 13, built 4" in said
+
+
+def test_a_model_that_leaks_between_clips_is_found(tiny):
+    from sertl.doctor import trial
+    from sertl.upstream.build import build_upstream, load_conf
+
+    conf = load_conf("tiny_hubert", CONF / "upstream", {"ckpt": str(tiny / "hubert_base.pt")})
+    upstream = build_upstream(conf)
+    wav = torch.randn(8000)
+    alone = upstream(wav[None], torch.tensor([8000]))[0][-1][0]
+    assert trial._in_a_batch(upstream, wav, alone).level == OK
+    assert trial._in_a_batch(upstream, wav, 1.01 * alone).level == PROBLEM

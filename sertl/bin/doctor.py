@@ -1,17 +1,22 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Check this machine: versions, upstreams, GPU, memory, disk, and what is wrong in words.
 
+With --upstream, check a checkpoint instead: that it is what its conf says, on one clip.
 Exit status 1 if something is broken that sertl needs.
+Example: python -m sertl.bin.doctor --upstream wavlm_large --ckpt /models/wavlm-large
 """
 
 import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from sertl.cli import run
 from sertl.doctor.examine import examine
 from sertl.doctor.finding import NOTE, OK, PROBLEM, WARNING
+from sertl.doctor.trial import check_encoder
+from sertl.upstream.build import load_conf
 
 MARKS = {OK: "ok", NOTE: "note", WARNING: "WARNING", PROBLEM: "PROBLEM"}
 
@@ -21,9 +26,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("--upstream", help="a file in conf/upstream, or the path of one")
+    parser.add_argument("--ckpt", help="its checkpoint (default: the conf's own)")
+    parser.add_argument("--wav", type=Path, help="the clip (default: 3 s of noise)")
+    parser.add_argument("--conf-dir", default="conf", help="holds upstream/ (default: %(default)s)")
     args = parser.parse_args()
+    if args.upstream is None and (args.ckpt or args.wav):
+        parser.error("--ckpt and --wav need --upstream")
 
-    found = examine()
+    if args.upstream is None:
+        found = examine()
+    else:
+        changes = {} if args.ckpt is None else {"ckpt": args.ckpt}
+        conf = load_conf(args.upstream, Path(args.conf_dir) / "upstream", changes)
+        found = list(check_encoder(conf, args.wav))
     problems = [f for f in found if f.level == PROBLEM]
     if args.json:
         print(json.dumps([asdict(f) for f in found], indent=1, ensure_ascii=False))

@@ -16,6 +16,7 @@ FAMILIES = (  # name, function of upstream.tiny, S3PRL entry ("" for Whisper)
     ("S3PRL WavLM", "save_wavlm", "wavlm_local"),
     ("Hugging Face HuBERT", "save_hf", "hf_hubert_custom"),
     ("Hugging Face wav2vec 2.0", "save_hf", "hf_wav2vec2_custom"),
+    ("Hugging Face w2v-BERT 2.0", "save_hf", "hf_wav2vec2-bert_custom"),
     ("Whisper", "save_whisper", ""),
 )
 

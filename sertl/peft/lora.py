@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from sertl.peft.attention import replace_forward
 from sertl.peft.derived_linear import derive
 from sertl.peft.slots import peft_module
 from sertl.schema.strict import Positive, Size
+from sertl.upstream.attention import replace_forward
 from sertl.upstream.blocks import Block
 
 

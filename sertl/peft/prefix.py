@@ -7,15 +7,15 @@ Prefix-Tuning, the prefix takes part in one softmax with the frames.
 
 The encoders' own attentions leave no room for further keys: the fused function can be given one,
 and the others reshape keys to the number of frames. So with a prefix an attention gets the forward
-of peft/attention.py.
+of upstream/attention.py.
 """
 
 import torch
 from torch import nn
 
-from sertl.peft.attention import replace_forward
 from sertl.peft.slots import keep, peft_module
 from sertl.schema.strict import Size
+from sertl.upstream.attention import replace_forward
 from sertl.upstream.blocks import Block
 
 

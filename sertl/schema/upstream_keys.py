@@ -16,15 +16,21 @@ class Encoder(Section):
     """An upstream. `like: <name>` starts from another file instead of these defaults."""
 
     backend: Text = Field(
-        description="s3prl | whisper | another file in sertl/upstream that registers it"
+        description="s3prl | hf | emotion2vec | whisper | another file in sertl/upstream that "
+        "registers it"
     )
     name: Text = Field(
         "", description="s3prl: entry that downloads its checkpoint, used without ckpt"
     )
     name_local: Text = Field("", description="s3prl: entry used when ckpt is a file")
     name_hf: Text = Field("", description="s3prl: entry used when ckpt is a Hugging Face folder")
+    model_type: Text = Field(
+        "", description="hf: model_type that the folder's config.json must have"
+    )
     ckpt: Text | None = Field(None, description="path of a checkpoint file or folder; --ckpt")
-    extra_conf: Options = Field({}, description="s3prl: further arguments of the entry")
+    extra_conf: Options = Field(
+        {}, description="s3prl: further arguments of the entry; hf: lang, of MMS's adapters"
+    )
     layers: Literal["all"] | Indices = Field(
         "all", description="hidden states to dump: all, or a list of indices"
     )
@@ -42,8 +48,11 @@ class Encoder(Section):
         False, description="whisper: 30 s of padded input, as transformers does"
     )
     dropout: Share = Field(0.0, description="in the Transformer blocks, when they are tuned")
-    note: Text = Field(
-        "", description="what the encoder is, where its weights come from, their licence"
+    note: Text = Field("", description="what the encoder is and what it was trained on")
+    source: Text = Field("", description="its repository on huggingface.co, <owner>/<name>")
+    licence: Text = Field("", description="of the weights")
+    parameters: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="of the encoder, in millions, for docs/encoders.md"
     )
 
     @classmethod

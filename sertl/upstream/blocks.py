@@ -12,12 +12,13 @@ class Block:
 
     Attributes:
         module: The block. Its output, or the first of its outputs, is the next hidden state.
-        attention: Holds q_proj, k_proj, v_proj and out_proj.
+        attention: Holds the projections of queries, keys, values and output, see names.
         ffn_in: First linear layer of the feed-forward part.
         ffn_out: Second one; its output is that of the feed-forward part.
         norms: The norms beside the attention and the feed-forward part.
         pre_norm: Whether the norms come before these and the residual stream is not normalised.
-        calls: How the attention is called, hf, fairseq or wavlm; see peft/prefix.py.
+        calls: How the attention is called, a key of upstream/attention.py's ATTEND.
+        names: Of the attention's layers: "{}_proj" for q_proj, k_proj, v_proj and out_proj.
     """
 
     module: nn.Module
@@ -27,6 +28,7 @@ class Block:
     norms: tuple[nn.LayerNorm, nn.LayerNorm]
     pre_norm: bool
     calls: str
+    names: str = "{}_proj"
 
     @property
     def size(self) -> int:
@@ -36,7 +38,7 @@ class Block:
     @property
     def linears(self) -> dict[str, nn.Linear]:
         """The linear layers by short name: q, k, v, out, ffn_in, ffn_out."""
-        found = {name: getattr(self.attention, f"{name}_proj") for name in ("q", "k", "v", "out")}
+        found = {n: getattr(self.attention, self.names.format(n)) for n in ("q", "k", "v", "out")}
         return {**found, "ffn_in": self.ffn_in, "ffn_out": self.ffn_out}
 
 
@@ -47,8 +49,16 @@ def fairseq_block(module: nn.Module, pre_norm: bool, calls: str) -> Block:
 
 
 def hf_block(module: nn.Module, pre_norm: bool, calls: str) -> Block:
-    """View of a block of transformers' HuBERT and wav2vec 2.0."""
+    """View of a block of transformers' wav2vec 2.0 and what is built like it."""
     ffn, norms = module.feed_forward, (module.layer_norm, module.final_layer_norm)
     return Block(
         module, module.attention, ffn.intermediate_dense, ffn.output_dense, norms, pre_norm, calls
     )
+
+
+def conformer_block(module: nn.Module) -> Block:
+    """View of a block of transformers' Conformers: its second feed-forward part."""
+    attention, ffn = module.self_attn, module.ffn2
+    norms = (module.self_attn_layer_norm, module.ffn2_layer_norm)
+    layers = (ffn.intermediate_dense, ffn.output_dense)
+    return Block(module, attention, *layers, norms, True, "conformer", "linear_{}")

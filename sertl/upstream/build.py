@@ -166,8 +166,16 @@ def entry(conf: dict) -> str:
 
 
 def note_of(conf: dict) -> str:
-    """The conf's note in brackets, for messages; empty without one."""
-    return f" ({conf['note'].strip()})" if conf["note"] else ""
+    """What the encoder is and how to get its weights, for messages; empty without either."""
+    words = [conf["note"].strip().rstrip(".")] if conf["note"] else []
+    if conf["source"]:
+        words.append(get_command(conf))
+    return f" ({'; '.join(words)})" if words else ""
+
+
+def get_command(conf: dict) -> str:
+    """The command that downloads the weights into a folder for --ckpt."""
+    return f"hf download {conf['source']} --local-dir {Path(conf['source']).name}"
 
 
 def describe(conf: dict) -> dict:

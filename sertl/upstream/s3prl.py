@@ -4,7 +4,7 @@
 Three paths, one result (what S3PRLUpstream gives for the clip alone, frames ceil(N / stride)):
 
 - wav2vec 2.0, HuBERT, data2vec and WavLM in S3PRL's own format run through native.py;
-- `hf_hubert_custom` and `hf_wav2vec2_custom` folders run through hf.py;
+- Hugging Face folders (`hf_<type>_custom`) run through hf.py;
 - everything else (filter-banks, distilled models, ...) runs through S3PRLUpstream itself, one clip
   at a time. Only this path cannot stop below the top layer.
 """
@@ -25,13 +25,13 @@ from safetensors import SafetensorError
 from sertl.errors import SertlError
 from sertl.upstream.build import BACKENDS, note_of
 from sertl.upstream.encoder import Upstream, set_dropout
-from sertl.upstream.hf import build_hf
+from sertl.upstream.hf import KINDS, build_folder
 from sertl.upstream.native import build_native
 from sertl.upstream.padding import stack_frames
 from sertl.upstream.side_effects import quiet, same_randomness
 
 NATIVE = ("hubert", "wav2vec2", "data2vec", "wavlm")  # folders of s3prl/upstream
-HF = ("hf_hubert", "hf_wav2vec2")
+HF = {f"hf_{kind}_custom": kind for kind in KINDS}  # S3PRL itself has those of two kinds
 CACHE = "~/.cache/s3prl/download"
 
 # What a checkpoint that is cut off, of another kind or of another model makes S3PRL raise.
@@ -128,19 +128,22 @@ def build_s3prl(
         SertlError: Unknown name, missing or broken checkpoint, failed download.
     """
     hub = import_hub()
-    family = family_of(hub, name)
+    own = name in HF and name not in hub.options()
+    family = None if own else family_of(hub, name)
     if ckpt is None and name not in hub.options(only_registered_ckpt=True):
         raise SertlError(f"S3PRL upstream '{name}' needs a checkpoint; give --ckpt PATH")
     path = None if ckpt is None else str(ckpt)
     upstream = None
     with quiet(), same_randomness():
-        if family in HF:
+        if name in HF:
             with explained(name, path):
-                upstream = build_hf(family, path, dtype, dropout)
+                upstream = build_folder(HF[name], path, dtype, dropout)
         elif family in NATIVE and not extra_conf:
             with explained(name, path):
                 expert = getattr(hub, name)(**({} if path is None else {"ckpt": path}))
             upstream = build_native(family, expert, dtype, dropout)
+        if upstream is None and own:
+            raise SertlError(f"{path}: a {HF[name]} whose form is not known here, nor to S3PRL")
         if upstream is None:
             from s3prl.nn import S3PRLUpstream
 

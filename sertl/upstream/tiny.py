@@ -8,23 +8,20 @@ Their features mean nothing.
 from pathlib import Path
 
 import torch
-from transformers import (
-    HubertConfig,
-    HubertModel,
-    Wav2Vec2Config,
-    Wav2Vec2FeatureExtractor,
-    Wav2Vec2Model,
-    WhisperConfig,
-    WhisperModel,
-)
+import transformers
+from transformers import WhisperConfig, WhisperModel
 
+from sertl.upstream.hf import KINDS
 from sertl.upstream.s3prl import submodule
 from sertl.upstream.side_effects import quiet, same_randomness
 
 BLOCKS, SIZE, HEADS, FFN, CHANNELS = 3, 32, 4, 64, 16
 GROUPS = 2  # 16 channels each; with 8, torch 2.11's bf16 convolution on a CPU gives wrong results
 CONVOLUTIONS = f"[({CHANNELS},10,5)] + [({CHANNELS},3,2)] * 4 + [({CHANNELS},2,2)] * 2"
-KINDS = ("base", "large")  # group norm and post-norm blocks | layer norm and pre-norm blocks
+SIZES = ("base", "large")  # group norm and post-norm blocks | layer norm and pre-norm blocks
+
+TWO_SIZES = ("hubert", "wav2vec2", "wavlm", "unispeech-sat", "wav2vec2-conformer")
+HF_CONFIGS = {kind: one.model.replace("Model", "Config") for kind, one in KINDS.items()}
 
 
 def native_config(kind: str) -> dict:
@@ -94,25 +91,61 @@ def save_wavlm(path: str | Path, kind: str = "base") -> None:
     torch.save({"cfg": config, "model": _lively(model).state_dict()}, path)
 
 
-def save_hf(folder: str | Path, family: str, kind: str = "base") -> None:
-    """Write a Hugging Face folder of `hubert` or `wav2vec2`, with preprocessor_config.json."""
-    config_class, model_class = {
-        "hubert": (HubertConfig, HubertModel),
-        "wav2vec2": (Wav2Vec2Config, Wav2Vec2Model),
-    }[family]
-    config = config_class(
-        hidden_size=SIZE,
-        num_hidden_layers=BLOCKS,
-        num_attention_heads=HEADS,
-        intermediate_size=FFN,
-        conv_dim=(CHANNELS,) * 7,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=GROUPS,
-        feat_extract_norm="group" if kind == "base" else "layer",
-        do_stable_layer_norm=kind == "large",
-    )
-    _lively(model_class(config)).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+def hf_config(family: str, kind: str = "base", **changes) -> transformers.PretrainedConfig:
+    """The configuration of a tiny model of a model_type.
+
+    Args:
+        family: A key of HF_CONFIGS.
+        kind: base | large; of Conformers, whose positions differ: base is relative, large rotary.
+        changes: Further keys.
+    """
+    shape = {
+        "hidden_size": SIZE,
+        "num_hidden_layers": BLOCKS,
+        "num_attention_heads": HEADS,
+        "intermediate_size": FFN,
+    }
+    front = {
+        "conv_dim": (CHANNELS,) * 7,
+        "conv_kernel": (10, 3, 3, 3, 3, 2, 2),
+        "conv_stride": (5, 2, 2, 2, 2, 2, 2),
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": GROUPS,
+        "feat_extract_norm": "group" if kind == "base" else "layer",
+        "do_stable_layer_norm": kind == "large",
+    }
+    more = {
+        "data2vec-audio": {"num_conv_pos_embeddings": 5, "conv_pos_kernel_size": 5},
+        "sew": {"squeeze_factor": 2},
+        "wav2vec2-conformer": {
+            "position_embeddings_type": "relative" if kind == "base" else "rotary",
+            "conv_depthwise_kernel_size": 7,
+        },
+        "wav2vec2-bert": {
+            "position_embeddings_type": "relative_key",
+            "feature_projection_input_dim": 160,
+            "conv_depthwise_kernel_size": 7,
+            "left_max_position_embeddings": 8,
+            "right_max_position_embeddings": 4,
+        },
+    }
+    front = {} if family == "wav2vec2-bert" else front
+    config = getattr(transformers, HF_CONFIGS[family])
+    return config(**{**shape, **front, **more.get(family, {}), **changes})
+
+
+def save_hf(folder: str | Path, family: str, kind: str = "base", **changes) -> None:
+    """Write a Hugging Face folder of a model_type, with preprocessor_config.json."""
+    config = hf_config(family, kind, **changes)
+    model = getattr(transformers, KINDS[family].model)(config)
+    for name, buffer in model.named_buffers():  # batch norm that does something
+        if "running" in name:
+            buffer.add_(0.1 * torch.rand_like(buffer))
+    _lively(model).save_pretrained(folder)
+    if family == "wav2vec2-bert":
+        transformers.SeamlessM4TFeatureExtractor().save_pretrained(folder)
+    else:
+        transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
 
 
 def save_whisper(folder: str | Path, blocks: int = BLOCKS, mel_bins: int = 80) -> None:
@@ -152,11 +185,11 @@ def save_all(folder: str | Path, seed: int = 0) -> list[Path]:
             ("data2vec", save_data2vec),
             ("wavlm", save_wavlm),
         ):
-            for kind in KINDS if name != "data2vec" else ("large",):
+            for kind in SIZES if name != "data2vec" else ("large",):
                 made.append(folder / f"{name}_{kind}.pt")
                 save(made[-1], kind)
-        for family in ("hubert", "wav2vec2"):
-            for kind in KINDS:
+        for family in KINDS:
+            for kind in SIZES if family in TWO_SIZES else ("base",):
                 made.append(folder / f"hf_{family}_{kind}")
                 save_hf(made[-1], family, kind)
         made.append(folder / "whisper")
@@ -175,3 +208,42 @@ def _lively(model: torch.nn.Module) -> torch.nn.Module:
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return model
+
+
+def save_emotion2vec(folder: str | Path, before: int = 1, tokens: int = 3) -> None:
+    """Write a folder with the names of FunASR's emotion2vec: model.pt and config.yaml.
+
+    Args:
+        before: Of the BLOCKS blocks, how many stand in the context encoder.
+        tokens: Before the frames.
+    """
+    audio, kernel = "modality_encoders.AUDIO.", 5
+    shapes = {f"{audio}extra_tokens": (1, tokens, SIZE), f"{audio}alibi_scale": (1, 1, HEADS, 1, 1)}
+    for n, (inputs, width) in enumerate([(1, 10)] + [(CHANNELS, 3)] * 4 + [(CHANNELS, 2)] * 2):
+        shapes[f"{audio}local_encoder.conv_layers.{n}.0.weight"] = (CHANNELS, inputs, width)
+        shapes |= _both(f"{audio}local_encoder.conv_layers.{n}.2.1", CHANNELS)
+    shapes |= _both(f"{audio}project_features.1", CHANNELS)
+    shapes |= _both(f"{audio}project_features.2", SIZE, CHANNELS)
+    shapes |= _both(f"{audio}context_encoder.norm", SIZE)
+    for n in range(1, 6):
+        place = f"{audio}relative_positional_encoder.{n}.0"
+        shapes |= _both(place, SIZE, SIZE // GROUPS, kernel)
+    for n in range(BLOCKS):
+        place = f"{audio}context_encoder.blocks.{n}" if n < before else f"blocks.{n - before}"
+        shapes |= _both(f"{place}.attn.qkv", 3 * SIZE, SIZE) | _both(f"{place}.mlp.fc1", FFN, SIZE)
+        shapes |= _both(f"{place}.attn.proj", SIZE, SIZE) | _both(f"{place}.mlp.fc2", SIZE, FFN)
+        shapes |= _both(f"{place}.norm1", SIZE) | _both(f"{place}.norm2", SIZE)
+    tensors = {name: 0.2 * torch.randn(shape) for name, shape in shapes.items()}
+    for name in tensors:
+        if "norm" in name and name.endswith("weight"):
+            tensors[name] += 1.0
+    tensors[f"{audio}alibi_scale"] = torch.rand(shapes[f"{audio}alibi_scale"]) - 0.1  # one is < 0
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    torch.save({"model": {f"d2v_model.{k}": t for k, t in tensors.items()}}, f"{folder}/model.pt")
+    words = "model: Emotion2vec\nmodel_conf:\n  num_heads: {}\n  layer_norm_first: false\n"
+    Path(folder, "config.yaml").write_text(words.format(HEADS), encoding="utf-8")
+
+
+def _both(place: str, *shape: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of a weight and its bias."""
+    return {f"{place}.weight": shape, f"{place}.bias": shape[:1]}

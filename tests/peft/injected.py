@@ -25,6 +25,15 @@ FAMILIES = {
     "hf_wav2vec2_large": "hf_wav2vec2_custom",
     "whisper": None,
 }
+MORE = {
+    "hf_wavlm_large": "hf_wavlm_custom",
+    "hf_data2vec-audio_base": "hf_data2vec-audio_custom",
+    "hf_sew_base": "hf_sew_custom",
+    "hf_wav2vec2-conformer_base": "hf_wav2vec2-conformer_custom",
+    "hf_wav2vec2-conformer_large": "hf_wav2vec2-conformer_custom",
+    "hf_wav2vec2-bert_base": "hf_wav2vec2-bert_custom",
+}  # fewer of their combinations are tested
+FAMILIES |= MORE
 LORA = {"rank": 4, "alpha": 4, "targets": ["q", "k", "v", "out", "ffn"]}
 PARTS = {
     "adapter": {"adapter": {"width": 8}},

@@ -13,7 +13,7 @@ from transformers import HubertConfig, HubertModel
 from sertl.models.base import Spec
 from sertl.peft.inject import inject
 from sertl.peft.tuning import open_biases, open_last, trained_by_group
-from sertl.upstream.hf import HFUpstream
+from sertl.upstream.hf_models import HFUpstream
 from sertl.upstream.native import NativeUpstream
 from sertl.upstream.s3prl import submodule
 

@@ -20,6 +20,7 @@ from sertl.upstream.build import (
     entry,
     load_conf,
 )
+from sertl.upstream.hf import KINDS
 from sertl.yaml_text import load_yaml
 
 SIZES = {  # hidden states, their size, stride: from the papers
@@ -52,14 +53,29 @@ def test_every_conf_loads_and_names_real_entries(path):
         k: v for k, v in written.items() if k != "like"
     }
     assert conf["note"]
+    pretrained = not path.stem.startswith(("fbank", "mfcc", "tiny_"))
+    assert pretrained == bool(conf["source"]) == bool(conf["licence"]) == bool(conf["parameters"])
     hub = s3prl.import_hub()
     registered = hub.options(only_registered_ckpt=True)
     if conf["name"]:
         assert conf["name"] in registered
-    for key in ("name_local", "name_hf"):
-        if conf[key]:
-            assert conf[key] in hub.options() and conf[key] not in registered
-    assert (conf["backend"] == "whisper") == (not (conf["name"] or conf["name_local"]))
+    if conf["name_local"]:
+        assert conf["name_local"] in hub.options() and conf["name_local"] not in registered
+    if conf["name_hf"]:
+        assert conf["name_hf"] in s3prl.HF
+    assert (conf["backend"] == "s3prl") == bool(conf["name"] or conf["name_local"])
+    assert (conf["backend"] == "hf") == (conf["model_type"] in KINDS)
+
+
+def test_the_table_of_encoders_is_that_of_the_confs():
+    """docs/encoders.md: name, states, size, parameters, licence and source of every conf."""
+    text = (CONF_DIR.parents[1] / "docs/encoders.md").read_text(encoding="utf-8")
+    for path in CONF_DIR.glob("*.yaml"):
+        conf = load_conf(path.stem, CONF_DIR)
+        if conf["source"]:
+            shape = f"{conf['num_layers']} × {conf['hidden_size']}"
+            row = f"| `{path.stem}` | {conf['source']} | {shape} | {conf['parameters']:g} | "
+            assert f"{row}{conf['licence']} |" in text, row
 
 
 def test_all_upstreams_that_must_be_there_are_there():

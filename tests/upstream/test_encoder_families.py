@@ -8,7 +8,7 @@ import torch
 from awkward_clips import LENGTHS, relative
 
 from sertl.errors import SertlError
-from sertl.upstream.hf import HFUpstream
+from sertl.upstream.hf_models import HFUpstream
 from sertl.upstream.native import NativeUpstream, WavLMUpstream
 from sertl.upstream.s3prl import build_s3prl, submodule
 from sertl.upstream.side_effects import quiet, same_randomness

@@ -18,6 +18,12 @@ FAMILIES = {
     "wavlm_large.pt": "wavlm_local",
     "hf_hubert_base": "hf_hubert_custom",
     "hf_wav2vec2_large": "hf_wav2vec2_custom",
+    "hf_wavlm_large": "hf_wavlm_custom",
+    "hf_data2vec-audio_base": "hf_data2vec-audio_custom",
+    "hf_sew_base": "hf_sew_custom",
+    "hf_wav2vec2-conformer_base": "hf_wav2vec2-conformer_custom",
+    "hf_wav2vec2-conformer_large": "hf_wav2vec2-conformer_custom",
+    "hf_wav2vec2-bert_base": "hf_wav2vec2-bert_custom",
     "whisper": "",
 }
 WHOLE = [i for i, n in enumerate(LENGTHS) if n >= 640]  # below, a frame is cut off in the dump

@@ -10,7 +10,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sertl.peft.tuning import tune
 from sertl.upstream.encoder import Upstream
-from sertl.upstream.hf import HFUpstream
+from sertl.upstream.hf_models import HFUpstream
 from sertl.upstream.whisper import WhisperUpstream
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import HubertConfig, HubertModel
 
 from sertl.peft.tuning import tune
-from sertl.upstream.hf import HFUpstream
+from sertl.upstream.hf_models import HFUpstream
 
 RATE, CLASSES = 16000, 4
 LORA = {"rank": 8, "alpha": 8, "targets": ["q", "k", "v"]}

@@ -15,7 +15,7 @@ from sertl.data.dataset import Batch
 from sertl.models.base import MODELS, Spec
 from sertl.peft.tuning import trained_by_group, tune
 from sertl.train.optim import build_optimizer
-from sertl.upstream.hf import HFUpstream
+from sertl.upstream.hf_models import HFUpstream
 
 RATE, LABELS, VOCAB = 16000, list("abcd"), 32
 

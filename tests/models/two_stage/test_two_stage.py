@@ -311,7 +311,7 @@ def test_stage_2_starts_where_stage_1_ended(encoder, row):
     next_model = stage(encoder, second, 1)
     heads = copy.deepcopy(next_model.classifiers["emo"].weight)
     init_from(next_model, trained_state(model), "stage1", only=second["init"]["only"])
-    # Not bit for bit: under LoRA attentions call their projections (peft/attention.py).
+    # Not bit for bit: under LoRA attentions call their projections (upstream/attention.py).
     torch.testing.assert_close(hidden(next_model), ended, rtol=1e-4, atol=1e-5)
     assert torch.equal(next_model.classifiers["emo"].weight, heads)  # new
 
