@@ -27,6 +27,7 @@ init_wap=""          # --method wap: experiment, or phase folder, whose trained 
 method=probe         # method: a file in conf/method, without .yaml
 policy=""            # label policy of conf/corpus.yaml; empty: the corpus's default
 pair=""              # in egs/adaptation: source and target, a file in conf/pairs, without .yaml
+prepare=()           # key=value …: options of this corpus's local/prepare_data.py, where it has any (egs/table)
 protocol=""          # loso, loso10, superb, fixed, official; empty: the corpus's default
 folds=""             # e.g. "1 2"; empty: all
 seed="1"             # one training each, e.g. "1 2 3"
@@ -62,7 +63,10 @@ flags=()
 if [[ $redo == true ]]; then flags+=(--redo); fi
 subset=()
 if [[ $allow_subset == true ]]; then subset+=(--allow-subset); fi
+if [[ -f local/describe.py ]]; then corpus_conf=data/${policy:+$policy/}corpus.yaml; fi
 corpus=(--conf "$corpus_conf" --policy "$policy")
+own=()
+if (( ${#prepare[@]} )); then own=(--prepare "${prepare[@]}"); fi
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # processes side by side beat threads
 
 # The same command again, with nothing changed since it ended, has nothing to do.
@@ -73,6 +77,11 @@ while IFS= read -r name; do
   unset -n value
 done < <(_options_block | sed 's/=.*//')
 code=("$conf_dir" "$corpus_conf" run.sh local)
+for item in "${prepare[@]}"; do # a table that was edited since makes another run
+  for file in "${item#*=}" "$corpus_dir/${item#*=}"; do
+    if [[ -f $file ]]; then code+=("$file"); fi
+  done
+done
 if [[ $redo == false && -d exp/.finished ]] && job python -m sertl.bin.finished --asked "$asked" --code "${code[@]}"; then
   log "stages $stage to $stop_stage: finished before, from the same inputs and options"
   exit 0
@@ -110,14 +119,18 @@ if [[ -z $corpus_dir && -d downloads ]]; then corpus_dir=downloads; fi
 if (( stage <= 1 )); then
   [[ -n $corpus_dir ]] || die "give the corpus's root with --corpus-dir (see README.md)"
 fi
+if (( stage <= 1 )) && [[ -f local/describe.py ]]; then # data that no conf/corpus.yaml describes
+  job python local/describe.py --corpus-dir "$corpus_dir" "${corpus[@]}" "${own[@]}"
+fi
 if in_stage 0; then
-  job python local/prepare_data.py --corpus-dir "$corpus_dir" "${corpus[@]}" "${subset[@]}" --check-only
+  job python local/prepare_data.py --corpus-dir "$corpus_dir" "${corpus[@]}" "${own[@]}" \
+    "${subset[@]}" --check-only
 fi
 
 if in_stage 1; then
   log "Stage 1: $corpus_dir -> $all, with the counts of $corpus_conf"
   job python local/prepare_data.py --corpus-dir "$corpus_dir" "${corpus[@]}" --out "$all" --nj "$nj" \
-    "${subset[@]}" "${flags[@]}"
+    "${own[@]}" "${subset[@]}" "${flags[@]}"
   job python -m sertl.bin.validate_data_dir "$all"
 fi
 

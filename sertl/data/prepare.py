@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, replace
@@ -22,7 +22,7 @@ from sertl.data.audio import SAMPLE_RATE, AudioFacts, inspect_audio
 from sertl.data.corpus import Corpus, apply_policy, check_counts, load_corpus
 from sertl.data.datadir import Utterance, read_data_dir, write_data_dir
 from sertl.data.table import listing
-from sertl.errors import SertlError
+from sertl.errors import SertlError, unknown_name
 from sertl.fingerprint import Progress, begin, finish, read_fingerprint, text_hash
 from sertl.lock import alone
 
@@ -52,19 +52,58 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
         action="store_true",
         help="see whether --corpus-dir is the corpus: labels, counts, audio files; write nothing",
     )
+    parser.add_argument(
+        "--prepare", nargs="*", default=[], metavar="KEY=VALUE", help="options of this corpus alone"
+    )
     return parser
 
 
+def parse_arguments(
+    description: str, options: Mapping[str, str] | None = None
+) -> argparse.Namespace:
+    """The command line of a `local/prepare_data.py`; its `prepare` is a dictionary.
+
+    Args:
+        description: For --help.
+        options: Keys that --prepare takes for this corpus -> what they mean.
+
+    Raises:
+        SertlError: A key that is not among them (with the nearest), or given twice; no value.
+    """
+    known = options or {}
+    parser = argument_parser(description)
+    if known:
+        parser.epilog = "keys of --prepare: " + "; ".join(f"{k}: {v}" for k, v in known.items())
+    args = parser.parse_args()
+    given = {}
+    for item in args.prepare:
+        key, equals, value = item.partition("=")
+        if not equals or not value:
+            raise SertlError(f"--prepare {item}: expected KEY=VALUE")
+        if not known:
+            raise SertlError(f"--prepare {item}: this corpus has no such options")
+        if key not in known:
+            raise SertlError(f"--prepare {item}: {unknown_name('key', key, list(known))}")
+        if key in given:
+            raise SertlError(f"--prepare {item}: {key} is given twice")
+        given[key] = value
+    args.prepare = given
+    return args
+
+
 def prepare_command(
-    description: str, read: Callable[[argparse.Namespace], Iterable[Utterance]]
+    description: str,
+    read: Callable[[argparse.Namespace], Iterable[Utterance]],
+    options: Mapping[str, str] | None = None,
 ) -> None:
     """The whole of a `local/prepare_data.py` but for reading the corpus.
 
     Args:
         description: For --help.
-        read: Parsed options (corpus_dir, allow_subset, …) -> every utterance of the corpus.
+        read: Parsed options (corpus_dir, allow_subset, prepare, …) -> all utterances.
+        options: See parse_arguments.
     """
-    args = argument_parser(description).parse_args()
+    args = parse_arguments(description, options)
     corpus = load_corpus(args.conf, args.policy)
     rest = (args.allow_subset, args.redo, args.nj, args.check_only)
     with nullcontext() if args.check_only else alone(args.out, wait=True):
