@@ -16,7 +16,8 @@ EGS = Path(__file__).resolve().parents[2] / "egs"
 def ravdess():
     for actor, emo, level, text, take in product(range(1, 25), range(1, 9), (1, 2), (1, 2), (1, 2)):
         if (emo, level) != (1, 2):  # neutral has no strong form
-            yield f"Actor_{actor:02d}/03-01-{emo:02d}-{level:02d}-{text:02d}-{take:02d}-{actor:02d}.wav"
+            numbers = "-".join(f"{n:02d}" for n in (3, 1, emo, level, text, take, actor))
+            yield f"Actor_{actor:02d}/{numbers}.wav"
 
 
 def cremad():
