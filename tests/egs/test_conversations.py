@@ -56,7 +56,7 @@ def test_meld(local, meld, caplog):
     with pytest.raises(SertlError, match=r"1 films are there: local/extract_audio.sh"):
         module.read_meld(meld, True)
     with pytest.raises(SertlError, match=r"no train_sent_emo.csv in it"):
-        module.read_meld(meld / "data", True)
+        module.read_meld(meld / "train_splits", True)
 
 
 HEAD = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set"

@@ -6,6 +6,7 @@
 # Example: local/extract_audio.sh /corpora/MELD.Raw/train_splits /corpora/MELD.Raw/dev_splits_complete
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 set -euo pipefail
+# shellcheck source=../../../tools/log.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/log.sh"
 (( $# > 0 )) || die "usage: local/extract_audio.sh FOLDER [FOLDER…]"
 command -v ffmpeg > /dev/null || die "ffmpeg is not installed; films cannot be read without it"
