@@ -88,6 +88,15 @@ def _heat(axes: Axes, shade: np.ndarray, columns, rows, rotate=False, aspect="eq
         side.set_visible(False)
 
 
+def heat_map(axes: Axes, values: np.ndarray, columns, rows, title: str) -> None:
+    """Per cent (R, C) as shaded cells with their numbers; a cell without one stays white."""
+    plain(axes, title)
+    _heat(axes, np.nan_to_num(values), columns, rows, rotate=True, aspect="auto")
+    for i, row in enumerate(values):
+        for j, value in enumerate(row):
+            _print(axes, j, i, "–" if np.isnan(value) else f"{value:.1f}", 9)
+
+
 def _print(axes: Axes, x: float, y: float, text: str, size: float, colour=INK, bold=False) -> None:
     """Centred text in data coordinates."""
     weight = "bold" if bold else "normal"

@@ -32,7 +32,8 @@ def build(family: str, shape: dict) -> Upstream:
         return Emotion2vecUpstream(Emotion2vecModel(Shape(**shape)))
     kind = KINDS[family]
     config = getattr(transformers, kind.model.replace("Model", "Config"))(**shape)
-    config._attn_implementation = "eager" if kind.eager else "sdpa"
+    if kind.eager:
+        config._attn_implementation = "eager"
     with quiet():
         model = getattr(transformers, kind.model)(config)
     return kind.upstream(model, True, "float32", 0.0)
