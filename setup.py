@@ -39,6 +39,7 @@ setup(
         "onnx": ["onnxruntime>=1.20"],
         "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],
         "timeline": ["silero-vad>=6"],
+        "opensmile": ["opensmile>=2.5"],  # research and education only
         "serve": [
             "fastapi>=0.115",
             "uvicorn>=0.34",
