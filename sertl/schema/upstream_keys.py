@@ -16,8 +16,8 @@ class Encoder(Section):
     """An upstream. `like: <name>` starts from another file instead of these defaults."""
 
     backend: Text = Field(
-        description="s3prl | hf | emotion2vec | opensmile | whisper | another file in sertl/upstream that "
-        "registers it"
+        description="s3prl | hf | emotion2vec | opensmile | whisper | another file in "
+        "sertl/upstream that registers it"
     )
     name: Text = Field(
         "", description="s3prl: entry that downloads its checkpoint, used without ckpt"
