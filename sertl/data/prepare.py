@@ -29,6 +29,7 @@ from sertl.lock import alone
 logger = logging.getLogger(__name__)
 
 LOG_EVERY_SEC = 10
+SHOWN = 20  # ids in a warning
 
 
 def argument_parser(description: str) -> argparse.ArgumentParser:
@@ -225,7 +226,8 @@ def _check_all_audio(utts: list[Utterance], nj: int) -> list[Utterance]:
         same.setdefault(fact.sha1, []).append(u.utt)
     for ids in same.values():
         if len(ids) > 1:
-            logger.warning("  identical audio: %s", ", ".join(ids))
+            more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+            logger.warning("  identical audio: %s%s", ", ".join(ids[:SHOWN]), more)
     return [replace(u, dur_sec=fact.dur_sec) for u, fact in zip(utts, facts, strict=True)]
 
 

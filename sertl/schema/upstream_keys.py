@@ -16,7 +16,7 @@ class Encoder(Section):
     """An upstream. `like: <name>` starts from another file instead of these defaults."""
 
     backend: Text = Field(
-        description="s3prl | hf | emotion2vec | opensmile | whisper | another file in "
+        description="s3prl | hf | emotion2vec | eat | opensmile | whisper | another file in "
         "sertl/upstream that registers it"
     )
     name: Text = Field(

@@ -189,8 +189,8 @@ def load_emotion2vec(ckpt: str | Path) -> Emotion2vecModel:
     return fill(tensors, conf, str(ckpt))
 
 
-def read_tensors(file: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint, without the outer names that trainers give them."""
+def read_named_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """Tensors by name, as the file has them or below its key model or state_dict."""
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -204,6 +204,12 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
             found = found[key]
     if not isinstance(found, dict):
         raise SertlError(f"{file}: holds no tensors by name")
+    return found
+
+
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint, without the outer names that trainers give them."""
+    found = read_named_tensors(file)
     for prefix in PREFIXES:
         if f"{prefix}{AUDIO}extra_tokens" in found:
             return {k.removeprefix(prefix): t for k, t in found.items() if k.startswith(prefix)}

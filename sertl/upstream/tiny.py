@@ -5,10 +5,12 @@ They stand in for checkpoints of hundreds of megabytes in tests and in dry runs 
 Their features mean nothing.
 """
 
+import json
 from pathlib import Path
 
 import torch
 import transformers
+from safetensors.torch import save_file
 from transformers import WhisperConfig, WhisperModel
 
 from sertl.upstream.hf import KINDS
@@ -247,3 +249,27 @@ def save_emotion2vec(folder: str | Path, before: int = 1, tokens: int = 3) -> No
 def _both(place: str, *shape: int) -> dict[str, tuple[int, ...]]:
     """Shapes of a weight and its bias."""
     return {f"{place}.weight": shape, f"{place}.bias": shape[:1]}
+
+
+def save_eat(folder: str | Path, moments: int = 40) -> None:
+    """Write a folder with the names of EAT's: model.safetensors and config.json.
+
+    Args:
+        moments: For how many there are positions.
+    """
+    shapes = {"model.extra_tokens": (1, 1, SIZE)}
+    shapes["model.fixed_positional_encoder.positions"] = (1, 8 * moments, SIZE)
+    shapes |= _both("model.local_encoder.proj", SIZE, 1, 16, 16) | _both("model.pre_norm", SIZE)
+    for n in range(BLOCKS):
+        place = f"model.blocks.{n}"
+        shapes |= _both(f"{place}.attn.qkv", 3 * SIZE, SIZE) | _both(f"{place}.mlp.fc1", FFN, SIZE)
+        shapes |= _both(f"{place}.attn.proj", SIZE, SIZE) | _both(f"{place}.mlp.fc2", SIZE, FFN)
+        shapes |= _both(f"{place}.norm1", SIZE) | _both(f"{place}.norm2", SIZE)
+    tensors = {name: 0.2 * torch.randn(shape) for name, shape in shapes.items()}
+    for name in tensors:
+        if "norm" in name and name.endswith("weight"):
+            tensors[name] += 1.0
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    save_file(tensors, f"{folder}/model.safetensors")
+    conf = {"model_type": "eat", "num_heads": HEADS, "norm_eps": 1e-6, "patch_size": 16}
+    Path(folder, "config.json").write_text(json.dumps(conf), encoding="utf-8")
