@@ -217,9 +217,10 @@ def _utterance(
     if part not in BLANK and part not in PARTS:
         raise SertlError(f"part {said['part']!r}; expected {', '.join(PARTS)}")
     vad = tuple(_number(said, key) for key in ("valence", "arousal", "dominance"))
+    spk = name if spk is None else spk  # a clip of a speaker nobody knows is its own
     return Utterance(
-        utt=name if spk is None or name.startswith(f"{spk}-") else f"{spk}-{name}",
-        spk=name if spk is None else spk,
+        utt=name if name.startswith(f"{spk}-") else f"{spk}-{name}",
+        spk=spk,
         wav=str(path),
         dur_sec=0.0,
         emo=word(said["emo"]),

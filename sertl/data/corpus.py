@@ -144,7 +144,7 @@ def apply_policy(corpus: Corpus, utts: Iterable[Utterance]) -> tuple[list[Uttera
         elif corpus.only_style is not None and u.style != corpus.only_style:
             dropped[f"style {u.style}, not {corpus.only_style}"] += 1
         else:
-            kept.append(replace(u, emo=emo))
+            kept.append(replace(u, emo=emo, votes=_votes_of(corpus, u)))
     if unknown:
         lines = [
             f"  '{label}': {len(us)} utterances, first {us[0].utt} ({us[0].wav})"
@@ -157,6 +157,18 @@ def apply_policy(corpus: Corpus, utts: Iterable[Utterance]) -> tuple[list[Uttera
             "Correct the label, or name it under `merge` or `drop` in corpus.yaml."
         )
     return kept, dropped
+
+
+def _votes_of(corpus: Corpus, utt: Utterance) -> dict[str, float] | None:
+    """Votes by class: merged as the labels are, those for other labels left out; None for none."""
+    if utt.votes is None:
+        return None
+    found = Counter()
+    for label, count in utt.votes.items():
+        name = corpus.merge.get(label, label)
+        if name in corpus.labels:
+            found[name] += count
+    return dict(found) if sum(found.values()) > 0 else None
 
 
 def group_of(corpus: Corpus, utt: Utterance) -> str:

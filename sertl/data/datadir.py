@@ -36,6 +36,7 @@ class Utterance:
         part: 'train', 'dev' or 'test' of the corpus's own split.
         order: A number: when it was said, compared with the speaker's others.
         own: What columns of the corpus's own say (`utt2<name>`), by name.
+        votes: How many raters said each emotion label; of a data directory, each class.
     """
 
     utt: str
@@ -51,6 +52,7 @@ class Utterance:
     part: str | None = None
     order: str | None = None
     own: Mapping[str, str] = field(default_factory=dict, hash=False)
+    votes: Mapping[str, float] | None = field(default=None, hash=False)
 
     def value(self, name: str) -> object:
         """What is known of a field of data/fields.py; None if nothing is."""
@@ -97,12 +99,20 @@ def _utterances(scan: Scan) -> dict[str, Utterance]:
         for one in scan.fields:
             text = scan.tables[one.file][spk if one.of_speaker else utt]
             if text != UNKNOWN:
-                is_vad = one.kind == "vad"
-                known[one.name] = tuple(float(x) for x in text.split()) if is_vad else text
+                known[one.name] = _read(one, text, scan.labels)
         own = {name: known.pop(name) for name in list(known) if name not in FIELDS}
         dur_sec = float(scan.tables["utt2dur"][utt])
         utts[utt] = Utterance(utt, spk, wav, dur_sec, **known, own=own)
     return utts
+
+
+def _read(one: Field, text: str, labels: list[str]) -> object:
+    """A known value from its file."""
+    if one.kind == "vad":
+        return tuple(float(x) for x in text.split())
+    if one.kind == "votes":
+        return dict(zip(labels, map(float, text.split()), strict=True))
+    return text
 
 
 def write_data_dir(
@@ -197,7 +207,8 @@ def _write_files(
     }
     for one in fields:
         columns[one.file] = {
-            u.spk if one.of_speaker else u.utt: _written(one, u.value(one.name)) for u in utts
+            u.spk if one.of_speaker else u.utt: _written(one, u.value(one.name), labels)
+            for u in utts
         }
     path.mkdir(parents=True)
     for name, column in columns.items():
@@ -209,10 +220,12 @@ def _write_files(
         write_text(path / "vad_range", f"{vad_range[0]:g} {vad_range[1]:g}\n")
 
 
-def _written(one: Field, value: object) -> str:
+def _written(one: Field, value: object, labels: list[str]) -> str:
     """A value as its file has it; empty if it is unknown."""
     if value is None:
         return ""
+    if one.kind == "votes":
+        return " ".join(f"{value.get(label, 0.0):g}" for label in labels)
     if one.kind == "vad":
         return " ".join(repr(float(x)) for x in value)
     return " ".join(value.split()) if one.kind == "text" else value

@@ -38,6 +38,8 @@ class Batch:
         labels: By name of a class field (data/fields.py): (B,) int64 index in the model's classes,
             -1 where unknown. They are attributes too: batch.emo, batch.gender, …
         vad: (B, 3) valence, arousal, dominance in the corpus's own scale, NaN where unknown.
+        votes: (B, C) shares of the raters by class of emo, NaN where unknown; None where no
+            utterance has any.
         tokens: (B, U) int64, token_lens (B,): of the field text.
         pseudo: (B, S, T) int64 frame pseudo-labels of S label sets, -1 at padding.
         seeds: B seeds for what a model draws about an utterance in this epoch; None outside
@@ -53,6 +55,7 @@ class Batch:
     wav_lens: torch.Tensor | None = None
     labels: dict[str, torch.Tensor] = field(default_factory=dict)
     vad: torch.Tensor | None = None
+    votes: torch.Tensor | None = None
     tokens: torch.Tensor | None = None
     token_lens: torch.Tensor | None = None
     pseudo: torch.Tensor | None = None
@@ -240,6 +243,8 @@ class UttDataset:
             batch.labels[name] = torch.tensor([index[i] for i in indices])
         nan = (float("nan"),) * 3
         batch.vad = torch.tensor([u.vad or nan for u in utts], dtype=torch.float32)
+        if any(u.votes for u in utts):
+            batch.votes = torch.tensor([self._shares(u) for u in utts])
         if self.tokenizer is not None:
             tokens = [
                 torch.tensor(self.tokenizer.encode(u.text or ""), dtype=torch.long) for u in utts
@@ -250,6 +255,13 @@ class UttDataset:
             labels = [self._pseudo(u.utt, start) for u, start in zip(utts, starts, strict=True)]
             batch.pseudo = _pad(labels, dim=1, value=-1)
         return batch
+
+    def _shares(self, utt: Utterance) -> list[float]:
+        labels = self.data.labels
+        if utt.votes is None:
+            return [float("nan")] * len(labels)
+        total = sum(utt.votes.values())
+        return [utt.votes.get(label, 0.0) / total for label in labels]
 
     def _features(self, utt: str) -> torch.Tensor:
         if self._cache is not None and utt in self._cache:

@@ -29,8 +29,8 @@ class Field:
     Attributes:
         name: Attribute of Utterance, and what a model's `needs` calls it.
         file: In the data directory.
-        kind: class (an index in a batch, -1 where unknown), vad (three numbers, NaN), text
-            (tokens), number or note (in no batch).
+        kind: class (an index in a batch, -1 where unknown), vad (three numbers, NaN), votes (a
+            number for each class of emo, NaN), text (tokens), number or note (in no batch).
         values: What it may be; empty for any word. Of emo the file `labels` says.
         of_speaker: Whether the file lists speakers instead of utterances.
         scored_as: Its name in score_<set>.json.
@@ -60,6 +60,10 @@ class Field:
         if self.kind == "vad":
             ok = len(numbers(value)) == 3
             return None if ok else f"expected three numbers: {' '.join(DIMENSIONS)}"
+        if self.kind == "votes":
+            found = numbers(value)
+            good = len(found) == len(labels) and min(found, default=-1) >= 0 and sum(found) > 0
+            return None if good else f"expected {len(labels)} numbers of raters, one for each class"
         if self.kind == "number":
             return None if len(numbers(value)) == 1 else "expected one number"
         known = tuple(labels) if self.name == "emo" else self.values
@@ -81,6 +85,7 @@ FIELDS = {
             scored_as="style",
         ),
         Field("vad", "utt2vad", "vad", scored_as="vad"),
+        Field("votes", "utt2votes", "votes", scored_as="votes"),
         Field("session", "utt2session", "note"),
         Field("part", "utt2part", "note", PARTS),
         Field("order", "utt2order", "number"),

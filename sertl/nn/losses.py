@@ -12,8 +12,10 @@ stand in any file of this folder.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
@@ -43,6 +45,10 @@ class ClassLoss(nn.Module):
         """Mean and weight; logits (B, C), target (B,) int64, -1 where the label is missing."""
         raise NotImplementedError
 
+    def on(self, logits: torch.Tensor, batch) -> tuple:
+        """forward on the emotions of a batch."""
+        return self(logits, batch.emo)
+
     def begin(self) -> None:
         """Called before the first update of a phase, whatever the weights come from."""
 
@@ -70,6 +76,49 @@ def cross_entropy(
     present = target >= 0
     count = (weight[target.clamp_min(0)] * present).sum()
     return total / count.clamp_min(1e-12), count
+
+
+@CLASS_LOSSES.register("votes")
+class VoteLoss(ClassLoss):
+    """Divergence from the raters' distribution to the model's, KL(votes || model); where raters are
+    not known, from the label alone, which is the cross-entropy.
+
+    Args:
+        class_weights: Of each class's part of the sum.
+        smooth: Raters that every class is given beside the real ones, as a share of these.
+
+    Source:
+        Fayek, Lech, Cavedon, "Modeling subjectiveness in emotion recognition with deep neural
+        networks: Ensembles vs soft labels", IJCNN 2016.
+    """
+
+    def __init__(
+        self,
+        class_weights: Sequence[float] | None = None,
+        *,
+        smooth: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0,
+    ):
+        super().__init__(class_weights)
+        self.smooth = smooth
+
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> tuple:
+        return cross_entropy(logits, target, self.class_weights)
+
+    def on(self, logits: torch.Tensor, batch) -> tuple:
+        if batch.votes is None:
+            return self(logits, batch.emo)
+        classes = logits.shape[1]
+        known = batch.votes.isfinite().all(dim=1)  # (B,)
+        alone = F.one_hot(batch.emo.clamp_min(0), classes).float()
+        shares = torch.where(known[:, None], batch.votes.nan_to_num(), alone)  # (B, C)
+        shares = (shares + self.smooth / classes) / (1.0 + self.smooth)
+        weight = logits.new_ones(classes) if self.class_weights is None else self.class_weights
+        counted = (known | (batch.emo >= 0)).float()  # (B,)
+        weights = counted[:, None] * shares * weight.to(logits.device)  # (B, C)
+        gap = torch.xlogy(shares, shares).nan_to_num() - shares * logits.float().log_softmax(dim=1)
+        total = (counted[:, None] * weight.to(logits.device) * gap).sum()
+        count = weights.sum()
+        return total / count.clamp_min(1e-12), count
 
 
 @CLASS_LOSSES.register("ce")

@@ -15,6 +15,8 @@ CLASS_COLUMNS = {"ua": "UA", "wa": "WA", "macro_f1": "macro-F1", "weighted_f1": 
 OTHER_PLAIN = {
     **{f"ccc_{d}": f"CCC {d}" for d in (*DIMENSIONS, "mean")},
     **{f"rmse_{d}": f"RMSE {d} (scale of the corpus)" for d in (*DIMENSIONS, "mean")},
+    "votes_kl": "KL(raters || model), nats",
+    "votes_js": "Jensen-Shannon to the raters, nats",
 }
 # Our dev sets in the words of conf/reference_results.yaml
 DEV_WORDS = {"loso": "group", "loso10": "speaker", "superb": "random20", "fixed": "none"}

@@ -94,6 +94,7 @@ def weighted_f1(confusion: np.ndarray) -> np.ndarray:
     return _ratio(total, support.sum(axis=-1), np.nan)
 
 
+LEAST_PROBABILITY = 1e-6  # that a model counts as having said
 CLASS_METRICS = {"ua": ua, "wa": wa, "macro_f1": macro_f1, "weighted_f1": weighted_f1}
 
 
@@ -134,6 +135,31 @@ def ccc(pred: np.ndarray, ref: np.ndarray) -> float:
     shift = pred.mean() - ref.mean()
     covariance = ((pred - pred.mean()) * (ref - ref.mean())).mean()
     return float(2 * covariance / (pred.var() + ref.var() + shift**2))
+
+
+def divergences(pred: np.ndarray, ref: np.ndarray) -> dict[str, float]:
+    """How far predicted distributions are from the raters'.
+
+    Args:
+        pred: (N, C) probabilities.
+        ref: (N, C) shares of the raters.
+
+    Returns:
+        kl: mean KL(ref || pred) in nats, of probabilities of at least 1e-6; js: mean Jensen-Shannon
+        divergence in nats, at most ln 2.
+    """
+    pred, ref = np.maximum(pred, LEAST_PROBABILITY), np.asarray(ref, dtype=np.float64)
+    pred = pred / pred.sum(axis=1, keepdims=True)
+
+    def kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
+        return (p * np.log(ratio)).sum(axis=1)
+
+    middle = (pred + ref) / 2
+    return {
+        "kl": float(kl(ref, pred).mean()),
+        "js": float(((kl(ref, middle) + kl(pred, middle)) / 2).mean()),
+    }
 
 
 def rmse(pred: np.ndarray, ref: np.ndarray) -> float:

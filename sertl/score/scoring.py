@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sertl.atomic import write_json
+from sertl.data.datadir import Utterance
 from sertl.data.fields import DIMENSIONS, field_of, numbers
 from sertl.errors import SertlError
 from sertl.run_file import read_run_json
@@ -84,9 +85,9 @@ def score(decoded: Decoded) -> dict:
         version, inputs, set, fold, seed, labels, protocol, n, num_speakers; and, for each output
         that has references, emotion and, by field, classes of others such as gender and style
         (metrics.class_scores), vad (n, ccc, rmse by dimension and their mean), text
-        (metrics.word_errors); `utts` holds columns of equal length: utt, spk, dur_sec, ref and hyp
-        (class indices), hyp_orders (hyp of each further order of the speakers' clips, over all of
-        which emotion is averaged), vad_ref, vad_hyp.
+        (metrics.word_errors), votes (vote_scores); `utts` holds columns of equal length: utt, spk,
+        dur_sec, ref and hyp (class indices), hyp_orders (hyp of each further order of the speakers'
+        clips, over all of which emotion is averaged), vad_ref, vad_hyp, votes_ref, votes_hyp.
 
     Raises:
         SertlError: If no output has a reference, or an emotion reference is missing.
@@ -120,13 +121,7 @@ def score(decoded: Decoded) -> dict:
         rated = [u for u in utts if u.value(kind) is not None]
         if kind != "emo" and field_of(kind).kind == "class" and rated:
             result["classes"][kind] = _score_classes(decoded, kind, rated)
-    rated = [u for u in utts if u.vad is not None]
-    if "vad" in decoded.hyps and rated:
-        hyp = {u.utt: _dimensions(decoded, u.utt) for u in utts}
-        columns["vad_ref"] = [None if u.vad is None else list(u.vad) for u in utts]
-        columns["vad_hyp"] = [hyp[u.utt] for u in utts]
-        pred = np.array([hyp[u.utt] for u in rated])
-        result["vad"] = dimension_scores(pred, np.array([u.vad for u in rated]))
+    result |= _score_numbers(decoded, utts, columns)
     spoken = [u for u in utts if u.text]
     if "text" in decoded.hyps and spoken:
         hyps = [decoded.hyps["text"][u.utt] for u in spoken]
@@ -137,6 +132,23 @@ def score(decoded: Decoded) -> dict:
             "reference for any of it"
         )
     return {**result, "utts": columns}
+
+
+def _score_numbers(decoded: Decoded, utts: list[Utterance], columns: dict) -> dict:
+    """vad and votes, as far as there are references, with their columns."""
+    result = {}
+    rated = [u for u in utts if u.vad is not None]
+    if "vad" in decoded.hyps and rated:
+        hyp = {u.utt: _dimensions(decoded, u.utt) for u in utts}
+        columns["vad_ref"] = [None if u.vad is None else list(u.vad) for u in utts]
+        columns["vad_hyp"] = [hyp[u.utt] for u in utts]
+        pred = np.array([hyp[u.utt] for u in rated])
+        result["vad"] = dimension_scores(pred, np.array([u.vad for u in rated]))
+    if "votes" in decoded.hyps and any(u.votes is not None for u in utts):
+        columns["votes_ref"] = [None if u.votes is None else _shares(decoded, u) for u in utts]
+        columns["votes_hyp"] = [_probabilities(decoded, u.utt) for u in utts]
+        result["votes"] = vote_scores(columns)
+    return result
 
 
 def dimension_scores(pred: np.ndarray, ref: np.ndarray) -> dict:
@@ -161,6 +173,30 @@ def dimension_scores(pred: np.ndarray, ref: np.ndarray) -> dict:
         undefined = any(value is None for value in values.values())
         values["mean"] = None if undefined else float(np.mean(list(values.values())))
     return scores
+
+
+def vote_scores(columns: dict) -> dict:
+    """n, kl and js (metrics.divergences) over the utterances whose votes are known."""
+    pairs = zip(columns["votes_hyp"], columns["votes_ref"], strict=True)
+    hyp, ref = zip(*((h, r) for h, r in pairs if r is not None), strict=True)
+    return {"n": len(ref), **metrics.divergences(np.array(hyp), np.array(ref))}
+
+
+def _shares(decoded: Decoded, utt: Utterance) -> list[float]:
+    """Votes of a reference as shares, in the order of the labels."""
+    counts = [utt.votes.get(label, 0.0) for label in decoded.labels]
+    return [count / sum(counts) for count in counts]
+
+
+def _probabilities(decoded: Decoded, utt: str) -> list[float]:
+    text = decoded.hyps["votes"][utt]
+    values = numbers(text)
+    if len(values) != len(decoded.labels) or min(values, default=-1) < 0 or sum(values) <= 0:
+        raise SertlError(
+            f"{decoded.folder}/hyp_votes: '{utt}' has {text!r}, expected {len(decoded.labels)} "
+            "probabilities"
+        )
+    return values
 
 
 def _score_classes(decoded: Decoded, kind: str, rated: list) -> dict:

@@ -19,7 +19,7 @@ from sertl.data.fields import DIMENSIONS
 from sertl.errors import SertlError
 from sertl.runs import Run
 from sertl.score import metrics
-from sertl.score.scoring import dimension_scores
+from sertl.score.scoring import dimension_scores, vote_scores
 from sertl.score.significance import Predictions, intervals
 
 DURATION_EDGES_SEC = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 15.0, float("inf"))
@@ -117,6 +117,8 @@ def flatten(score: dict) -> dict[str, float | None]:
     flat |= {f"{kind}_ua": found["ua"] for kind, found in score["classes"].items()}
     for kind in ("ccc", "rmse") if "vad" in score else ():
         flat |= {f"{kind}_{name}": score["vad"][kind][name] for name in (*DIMENSIONS, "mean")}
+    if "votes" in score:
+        flat |= {f"votes_{name}": score["votes"][name] for name in ("kl", "js")}
     if "text" in score:
         flat |= {name: score["text"][name] for name in ("wer", "cer")}
     return flat
@@ -141,6 +143,10 @@ def pool_folds(scores: list[dict]) -> dict:
         ]
         hyp, ref = (np.array(side) for side in zip(*pairs, strict=True))
         pooled["vad"] = dimension_scores(hyp, ref)
+    voted = [score["utts"] for score in scores if "votes" in score]
+    if voted:
+        names = ("votes_ref", "votes_hyp")
+        pooled["votes"] = vote_scores({n: [x for part in voted for x in part[n]] for n in names})
     counts = Counter()
     for score in scores:
         counts.update({k: v for k, v in score.get("text", {}).items() if k not in ("wer", "cer")})

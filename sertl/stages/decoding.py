@@ -72,6 +72,8 @@ def decode(conf: dict, run: Run, parts: list[str], use_gpu: bool, redo: bool) ->
             outputs, _ = predict(trained.model, dataset, data_conf, device, dtype, beam=beam)
             if number == 1:
                 classes = write_outputs(out, outputs, trained.spec.all_classes)
+                if any(u.votes for u in data.utts.values()):
+                    write_shares(out, outputs)
             else:
                 write_order(out, number, outputs, trained.spec.labels)
         facts = {"data_dir": str(data.path), "fold": run.fold, "seed": run.seed, "set": part}
@@ -141,6 +143,18 @@ def write_order(
     hyp = {u: labels[int(row["emo"].argmax())] for u, row in outputs.items() if "emo" in row}
     if hyp:
         write_table(folder / field_of("emo").hyp, hyp)
+
+
+def write_shares(out: Path, outputs: dict[str, dict[str, np.ndarray]]) -> None:
+    """Write the probability of each emotion, to be compared with the raters' votes."""
+    rows = {}
+    for utt, row in outputs.items():
+        if "emo" in row:
+            logits = row["emo"].astype(np.float64)
+            shares = np.exp(logits - logits.max())
+            rows[utt] = " ".join(f"{p:.6f}" for p in shares / shares.sum())
+    if rows:
+        write_table(out / field_of("votes").hyp, rows)
 
 
 def write_outputs(

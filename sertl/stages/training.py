@@ -171,6 +171,8 @@ def speakers_hash(utts: Iterable[Utterance]) -> str:
 def label_words(utt: Utterance, needs: tuple[str, ...]) -> list[str]:
     """The labels of an utterance that a model reads; that of emotion always."""
     names = ["emo", *(n for n in needs if n not in ("emo", "pseudo"))]
+    if utt.votes is not None:
+        names.append("votes")
     return [str(utt.value(name)) for name in names]
 
 

@@ -99,7 +99,9 @@ def test_parts_of_files_are_cut_once(tmp_path):
         "long.wav,0 days 00:00:00.25,0 days 00:00:00.5,s\nlong.wav,0.5,NaT,t\nlong.wav,0,,u\n"
     )
     first, second, whole = clips(path, cut=tmp_path / "clips")
-    assert [u.utt for u in (first, second, whole)] == ["long-0000250", "long-0000500", "long"]
+    ids = ["long-0000250", "long-0000500", "long"]
+    assert [u.spk for u in (first, second, whole)] == ids
+    assert [u.utt for u in (first, second, whole)] == [f"{i}-{i}" for i in ids]
     samples, rate = soundfile.read(first.wav)
     assert rate == 16000 and len(samples) == 4000 and abs(samples[0] - ramp[4000]) < 1e-4
     assert len(soundfile.read(second.wav)[0]) == 8000

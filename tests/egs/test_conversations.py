@@ -80,6 +80,22 @@ def podcast(tmp_path, write_wav):
     return tmp_path
 
 
+def test_podcast_votes(local, podcast):
+    """One line for each rater; what raters wrote themselves counts as other."""
+    rows = ["a,MSP-PODCAST_0001_0008.wav,Neutral", "b,MSP-PODCAST_0001_0008.wav,Other-bored",
+            "c,MSP-PODCAST_0001_0008.wav,Neutral", "d,MSP-PODCAST_0001_0008.wav,Happy"]  # fmt: skip
+    detailed = podcast / "Labels/labels_detailed.csv"
+    detailed.write_text("\n".join(["Worker,FileName,EmoClass_Major", *rows, ""]))
+    module = local("msp_podcast", "prepare_data")
+    utts = module.read_podcast(podcast, {})
+    assert utts[0].votes == {"neutral": 2, "other": 1, "happy": 1} and utts[1].votes is None
+    kept, _ = apply_policy(labels("msp_podcast"), utts)
+    assert kept[0].votes == {"neutral": 2, "happy": 1}
+    detailed.write_text("FileName,Class\nx,y\n")
+    with pytest.raises(SertlError, match="no column EmoClass_Major"):
+        module.read_podcast(podcast, {})
+
+
 def test_podcast(local, podcast, caplog):
     caplog.set_level("INFO")
     module = local("msp_podcast", "prepare_data")

@@ -168,7 +168,7 @@ def utterance(row: Row, classes: dict[str, str], audio: Audio) -> Utterance:
     """A row as an utterance; a row without speaker is its own."""
     key = "_".join(row.key.split())
     return Utterance(
-        utt=key if row.spk is None else f"{row.spk}-{key}",
+        utt=f"{row.spk or key}-{key}",
         spk=row.spk or key,
         wav=audio.find(row.wav),
         dur_sec=0.0,

@@ -34,6 +34,9 @@ CLASSES = {
     "O": "other",
     "X": "no_agreement",
 }
+# Of labels_detailed.csv, one line for each rater; "Other-…" is what raters wrote themselves.
+VOTES = "labels_detailed.csv"
+VOTE_COLUMNS = ("FileName", "EmoClass_Major")
 PARTS = {"Train": "train", "Development": "dev", "Validation": "dev"}
 TESTS = ("Test1", "Test2", "Test3")  # speakers recur between them: none of them is trained on
 OPTIONS = {"test": f"which test part is scored: {', '.join(TESTS)} (default: Test1)"}
@@ -89,6 +92,30 @@ def utterance(row: dict[str, str], audio: Path, test: str) -> Utterance | None:
     )
 
 
+def with_votes(utts: list[Utterance], root: Path) -> list[Utterance]:
+    """How many raters said each class, where the release has what single raters said.
+
+    Raises:
+        SertlError: A table without its columns.
+    """
+    path = root / "Labels" / VOTES
+    if not path.is_file():
+        logger.info("no Labels/%s: no votes, so no loss `votes`", VOTES)
+        return utts
+    rows = read_rows(path, ",")
+    missing = [c for c in VOTE_COLUMNS if rows and c not in rows[0]]
+    if missing:
+        raise SertlError(f"{path}: no column {', '.join(missing)}")
+    votes: dict[str, Counter] = {}
+    for row in rows:
+        word = row["EmoClass_Major"].split("-")[0].strip().lower()
+        votes.setdefault(Path(row["FileName"]).stem, Counter())[word] += 1
+    found = [replace(u, votes=votes.get(Path(u.wav).stem)) for u in utts]
+    known = sum(u.votes is not None for u in found)
+    logger.info("votes of raters: %d of %d utterances", known, len(utts))
+    return found
+
+
 def with_text(utts: list[Utterance], root: Path) -> list[Utterance]:
     """Words of Transcripts/<name>.txt, where the release has them."""
     folder = root / "Transcripts"
@@ -130,7 +157,7 @@ def read_podcast(root: Path, options: dict[str, str]) -> list[Utterance]:
     logger.info("%s: %d rows, %s", table.name, len(rows), json.dumps(dict(sorted(parts.items()))))
     if pseudo := sum(u.spk.startswith("podcast") for u in kept):
         logger.info("%d utterances of speakers nobody knows: one for each podcast", pseudo)
-    return with_text(kept, root)
+    return with_votes(with_text(kept, root), root)
 
 
 def main() -> None:

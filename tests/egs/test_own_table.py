@@ -55,6 +55,11 @@ def test_a_table_becomes_folds(recipe, tmp_path, write_wav):
     data = read_data_dir(recipe / "data/mine/all")
     assert list(data.utts)[:2] == ["p-0", "p-1"] and len(data.utts) == 9
     assert (recipe / "data/mine/num_folds").read_text().strip() == "3"
+    alone = call(recipe, "--corpus-dir", str(folder), "--policy", "alone", *prepare[:3], "spk=-")
+    assert alone.returncode == 0, alone.stderr
+    data = read_data_dir(recipe / "data/alone/all")
+    assert len({u.spk for u in data.utts.values()}) == 12
+    assert "each clip counts as one" in load_yaml(recipe / "data/alone/corpus.yaml")["notes"]
     again = call(recipe, "--corpus-dir", str(folder), "--policy", "mine", *prepare, "groups=3")
     assert again.returncode != 0 and "made from other inputs" in again.stderr
 
