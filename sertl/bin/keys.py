@@ -13,7 +13,7 @@ from sertl.nn.losses import CLASS_LOSSES, VALUE_LOSSES
 from sertl.nn.pooling import POOLINGS
 from sertl.nn.wap_transformer import WapTransformer
 from sertl.peft.slots import PEFT
-from sertl.schema.corpus_keys import CorpusFile, PairFile, Side
+from sertl.schema.corpus_keys import CorpusFile, Member, PairFile, Side, UnionFile
 from sertl.schema.key_table import Row, as_markdown, as_text, rows_of_callable, rows_of_section
 from sertl.schema.method_keys import Method, PseudoLabels
 from sertl.schema.training_keys import Phase
@@ -63,6 +63,11 @@ def tables() -> Iterator[tuple[str, str, list[Row]]]:
         "A pair of corpora",
         "`egs/adaptation/conf/pairs/<name>.yaml`.",
         list(rows_of_section(PairFile)) + list(rows_of_section(Side, "target.")),
+    )
+    yield (
+        "A union of corpora",
+        "`egs/multi/conf/unions/<name>.yaml`.",
+        list(rows_of_section(UnionFile)) + list(rows_of_section(Member, "corpora.<name>.")),
     )
     for kind, registry, key, positional in (
         ("model", MODELS, "model_conf", 2),

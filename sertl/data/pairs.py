@@ -86,8 +86,8 @@ def load_pair(folder: str | os.PathLike, name: str, recipes: str | os.PathLike) 
         )
     conf = checked(PairFile, load_yaml(path), str(path))
     several = conf["source"] if isinstance(conf["source"], list) else [conf["source"]]
-    sides = [_read_side(path, "source", options, Path(recipes)) for options in several]
-    target = _read_side(path, "target", conf["target"], Path(recipes))
+    sides = [read_side(path, "source", options, Path(recipes)) for options in several]
+    target = read_side(path, "target", conf["target"], Path(recipes))
     labels = {label: None for side in sides for label in side.corpus.labels}
     table = read_map(path, conf["map"], list(labels), target.corpus.labels)
     classes = [label for label in target.corpus.labels if label in table.values()]
@@ -133,7 +133,7 @@ def read_map(
     return table
 
 
-def _read_side(path: Path, what: str, side: dict, recipes: Path) -> Side:
+def read_side(path: Path, what: str, side: dict, recipes: Path) -> Side:
     """Read one corpus with its own labels."""
     recipe = recipes / side["recipe"]
     data_dir = recipe / side["data"]

@@ -98,6 +98,26 @@ class Side(Section):
     prefix: Text = Field("", description="put before utterance and speaker ids")
 
 
+class Member(Side):
+    """One corpus of a union."""
+
+    map: dict[str, Label | None] = Field(
+        description="label of the corpus -> class of the union, or null: dropped"
+    )
+
+
+class UnionFile(Section):
+    """egs/multi/conf/unions/<name>.yaml."""
+
+    labels: Annotated[list[Label], Field(min_length=2), AfterValidator(_once)] = Field(
+        description="classes in index order"
+    )
+    corpora: dict[str, Member] = Field(
+        description="name, which goes before ids of utterances and speakers -> the corpus"
+    )
+    notes: Text = Field("", description="printed with every result")
+
+
 class PairFile(Section):
     """egs/adaptation/conf/pairs/<name>.yaml."""
 

@@ -1,0 +1,25 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""What --prepare may say of a union, and how it is read."""
+
+import argparse
+from pathlib import Path
+
+from sertl.data.datadir import Utterance
+from sertl.data.union import CORPUS, load_union
+from sertl.errors import SertlError
+
+OPTIONS = {
+    "by": "what a fold leaves out: corpus (default) or speakers, a group of every corpus",
+    "groups": "how many groups of speakers (default: 5)",
+}
+
+
+def read_corpus(args: argparse.Namespace) -> tuple[dict, list[Utterance]]:
+    """Description and utterances of the union that --policy names."""
+    if not args.policy:
+        raise SertlError("--policy chooses the union, a file in conf/unions")
+    groups = args.prepare.get("groups", "5")
+    if not groups.isdigit():
+        raise SertlError(f"groups={groups}: expected a whole number")
+    by = args.prepare.get("by", CORPUS)
+    return load_union(Path("conf/unions"), args.policy, args.corpus_dir, by, int(groups))
