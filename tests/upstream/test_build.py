@@ -1,8 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Configurations of upstreams: all of them load; wrong ones say what is wrong."""
 
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -100,10 +100,11 @@ def test_tiny_ones_build_from_file_and_folder(name, ckpt, tiny):
     assert [h.shape for h in hidden] == [(1, 25, 32)] * 4 and frames.tolist() == [25]
 
 
-def test_tiny_ones_are_the_same_from_the_same_seed(tiny, tmp_path):
-    command = [sys.executable, str(CONF_DIR.parents[1] / "tools/make_tiny_upstreams.py")]
-    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=True)
-    made = [Path(line) for line in done.stdout.splitlines()]
+def test_tiny_ones_are_the_same_from_the_same_seed(tiny, tmp_path, monkeypatch, capsys):
+    tool = str(CONF_DIR.parents[1] / "tools/make_tiny_upstreams.py")
+    monkeypatch.setattr(sys, "argv", [tool, str(tmp_path)])
+    runpy.run_path(tool, run_name="__main__")
+    made = [Path(line) for line in capsys.readouterr().out.splitlines()]
     assert {p.name for p in made} == {p.name for p in tiny.iterdir()}
     for path in made:
         assert checkpoint_hash(str(path)) == checkpoint_hash(str(tiny / path.name)), path.name

@@ -59,15 +59,19 @@ for encoder in "${encoders[@]}"; do
   name=${encoder%%=*}
   ckpt=
   if [[ $encoder == *=* ]]; then ckpt=$(cd "$here" && realpath -m "${encoder#*=}"); fi
-  lacks[$encoder]=$(encoder_lacks "$name" "$ckpt")
   for corpus in "${corpora[@]}"; do
     [[ $corpus == *=* ]] || die "--corpora $corpus: expected RECIPE=FOLDER"
     IFS=: read -r recipe policy protocol <<< "${corpus%%=*}"
     folder=$(cd "$here" && realpath -m "${corpus#*=}")
     [[ -x $SERTL_ROOT/egs/$recipe/run.sh ]] || die "--corpora $corpus: there is no egs/$recipe"
     for method in "${methods[@]}"; do
-      why=${lacks[$encoder]}
-      [[ -d $folder ]] || why="no corpus $folder"
+      why=
+      if [[ ! -d $folder ]]; then
+        why="no corpus $folder"
+      else
+        if [[ -z ${lacks[$encoder]+set} ]]; then lacks[$encoder]=$(encoder_lacks "$name" "$ckpt"); fi
+        why=${lacks[$encoder]}
+      fi
       tag=bench_${name}_${method//\//-}${policy:+_$policy}${protocol:+_$protocol}${speaker_norm:+_$speaker_norm}
       if [[ -z $why ]]; then
         log "$recipe $name $method -> egs/$recipe/exp/$tag"
