@@ -14,7 +14,19 @@ from sertl.upstream.tiny import save_all
 
 ROOT = Path(__file__).resolve().parents[1]
 
+LONG = ("recipes", "campaign", "shell", "serve", "stages", "models", "peft")  # folders
+
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Files of whole recipes and the like come first; a short file is the better last one."""
+
+    def place(item):
+        room = Path(item.fspath).relative_to(ROOT / "tests").parts[0]
+        return LONG.index(room) if room in LONG else len(LONG)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

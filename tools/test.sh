@@ -17,4 +17,5 @@ ruff format --check .
 log "ShellCheck"
 git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR
 log "pytest"
-python -m pytest -n "$jobs" --dist loadfile "$@"
+# Files in the order of tests/conftest.py: the long ones first, so that no process waits at the end.
+python -m pytest -n "$jobs" --dist loadfile --no-loadscope-reorder "$@"
