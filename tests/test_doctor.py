@@ -204,3 +204,10 @@ def test_a_model_that_leaks_between_clips_is_found(tiny):
     alone = upstream(wav[None], torch.tensor([8000]))[0][-1][0]
     assert trial._in_a_batch(upstream, wav, alone).level == OK
     assert trial._in_a_batch(upstream, wav, 1.01 * alone).level == PROBLEM
+
+
+def test_it_starts_where_torch_is_missing():
+    """That is what it has to report."""
+    code = "import sys; sys.modules['torch'] = None; import sertl.bin.doctor"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

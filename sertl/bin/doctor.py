@@ -16,7 +16,6 @@ from sertl.cli import run
 from sertl.doctor.examine import examine
 from sertl.doctor.finding import NOTE, OK, PROBLEM, WARNING
 from sertl.doctor.trial import check_encoder
-from sertl.upstream.build import load_conf
 
 MARKS = {OK: "ok", NOTE: "note", WARNING: "WARNING", PROBLEM: "PROBLEM"}
 
@@ -37,6 +36,8 @@ def main() -> None:
     if args.upstream is None:
         found = examine()
     else:
+        from sertl.upstream.build import load_conf  # needs torch, which the checks above may miss
+
         changes = {} if args.ckpt is None else {"ckpt": args.ckpt}
         conf = load_conf(args.upstream, Path(args.conf_dir) / "upstream", changes)
         found = list(check_encoder(conf, args.wav))
