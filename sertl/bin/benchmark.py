@@ -47,7 +47,8 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, help="conf/reference_results.yaml")
     args = parser.parse_args()
     cells = read_cells(args.cells, args.set)
-    parts = ["# Benchmark\n", benchmark_table(cells).markdown(), "![UA](heat_map.png)\n"]
+    table = benchmark_table(cells)
+    parts = ["# Benchmark\n", table.markdown(), "![UA](heat_map.png)\n"]
     parts += ["## Corpora\n", corpora_table(cells).markdown()]
     if args.reference:
         published = published_table(cells, load_references(args.reference))
@@ -55,7 +56,7 @@ def main() -> None:
             parts += ["## Published\n", published.markdown()]
     write_bytes(args.out / "heat_map.png", draw(cells))
     write_text(args.out / "RESULTS.md", "\n".join(parts))
-    print(benchmark_table(cells).text(), end="")
+    print(table.text(), end="")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from sertl.data.table import listing
 from sertl.errors import SertlError, unknown_name
 from sertl.fingerprint import Progress, begin, finish, read_fingerprint, text_hash
 from sertl.lock import alone
+from sertl.yaml_text import save_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +110,38 @@ def prepare_command(
     rest = (args.allow_subset, args.redo, args.nj, args.check_only)
     with nullcontext() if args.check_only else alone(args.out, wait=True):
         prepare(corpus, read(args), args.out, *rest)
+
+
+def describe_command(
+    description: str,
+    read: Callable[[argparse.Namespace], tuple[dict, list[Utterance]]],
+    options: Mapping[str, str],
+) -> None:
+    """The whole of a `local/describe.py`, which writes corpus.yaml of data that have none.
+
+    Args:
+        description: For --help.
+        read: Parsed options -> corpus.yaml, whose only policy becomes --policy, and utterances.
+        options: See parse_arguments.
+    """
+    args = parse_arguments(description, options)
+    conf, _ = read(args)
+    if args.policy:
+        conf = {**conf, "policies": {args.policy: {}}, "default_policy": args.policy}
+    args.conf.parent.mkdir(parents=True, exist_ok=True)
+    save_yaml(args.conf, conf)
+
+
+def groups_of(options: Mapping[str, str], default: int) -> int:
+    """The option `groups` of --prepare.
+
+    Raises:
+        SertlError: No whole number.
+    """
+    groups = options.get("groups", str(default))
+    if not groups.isdigit():
+        raise SertlError(f"groups={groups}: expected a whole number")
+    return int(groups)
 
 
 def prepare(

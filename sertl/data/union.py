@@ -11,7 +11,6 @@ A union file names the data of other recipes and what each label becomes:
 Folds leave out one corpus each, or one group of speakers of every corpus.
 """
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -26,8 +25,6 @@ from sertl.errors import SertlError, unknown_name
 from sertl.schema.corpus_keys import UnionFile
 from sertl.schema.strict import checked
 from sertl.yaml_text import load_yaml
-
-logger = logging.getLogger(__name__)
 
 CORPUS, SPEAKERS = "corpus", "speakers"  # what folds leave out
 FEWEST = 2

@@ -26,7 +26,7 @@ from sertl.upstream.build import BACKENDS, note_of
 from sertl.upstream.data2vec2 import AltBlock, block_tensors, count_blocks, take
 from sertl.upstream.emotion2vec import read_named_tensors
 from sertl.upstream.encoder import Upstream, set_dropout
-from sertl.upstream.padding import frame_padding, stack_frames
+from sertl.upstream.padding import frame_padding, join, repeat_last, stack_frames
 
 PATCH, BINS, HOP, WINDOW = 16, 128, 160, 400
 MEAN, STD = -4.268, 4.569  # of AudioSet's filter-banks
@@ -108,14 +108,8 @@ class EatUpstream(Upstream):
         x = x + self.model.positions[: x.shape[1]]
         states = self.run_blocks(x, moments, layers)
         wanted = [math.ceil(len(clip) / STRIDE) for clip in clips]
-        joined = {}
-        for layer, state in states.items():  # (W, T, D)
-            rows: list[list[torch.Tensor]] = [[] for _ in clips]
-            for window, count, row in zip(state, moments, owner, strict=True):
-                rows[row].append(window[:count])
-            whole = [fit(torch.cat(parts), n) for parts, n in zip(rows, wanted, strict=True)]
-            joined[layer], _ = stack_frames(whole)
-        return joined, wanted
+        joined, frames = join(states, moments, owner)
+        return {i: repeat_last(x, frames, wanted) for i, x in joined.items()}, wanted
 
     def run_blocks(self, x: torch.Tensor, moments: list[int], layers: set[int]) -> dict:
         """(W, T x 8, D) -> layer: (W, T, D)."""
@@ -136,12 +130,6 @@ class EatUpstream(Upstream):
 
     def blocks(self):
         return [block.view() for block in self.model.layers]
-
-
-def fit(states: torch.Tensor, count: int) -> torch.Tensor:
-    """(T, D) cut, or its last row repeated, to (count, D)."""
-    index = torch.arange(count, device=states.device).clamp(max=len(states) - 1)
-    return states[index]
 
 
 def load_eat(ckpt: str | Path) -> EatModel:

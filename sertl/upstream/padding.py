@@ -74,3 +74,21 @@ def repeat_last(states: torch.Tensor, frames: list[int], wanted: list[int]) -> t
     index = torch.arange(max(wanted), device=states.device)[None].expand(len(frames), -1)
     index = torch.minimum(index, last)  # (B, W)
     return states.gather(1, index[:, :, None].expand(-1, -1, states.shape[2]))
+
+
+def join(
+    states: dict[int, torch.Tensor], frames: list[int], owner: list[int]
+) -> tuple[dict[int, torch.Tensor], list[int]]:
+    """Put the windows of each clip, rows of (W, T, D), behind each other: (B, T', D)."""
+    total = [0] * (owner[-1] + 1)
+    for row, count in zip(owner, frames, strict=True):
+        total[row] += count
+    if len(total) == len(owner):
+        return {i: x[:, : max(frames)] for i, x in states.items()}, total
+    joined = {}
+    for i, x in states.items():
+        clips = [[] for _ in total]
+        for window, count, row in zip(x, frames, owner, strict=True):
+            clips[row].append(window[:count])
+        joined[i], _ = stack_frames([torch.cat(parts) for parts in clips])
+    return joined, total

@@ -32,7 +32,7 @@ from sertl.errors import SertlError
 from sertl.upstream.blocks import fairseq_block
 from sertl.upstream.build import BACKENDS, note_of
 from sertl.upstream.encoder import Upstream, in_float32, set_dropout
-from sertl.upstream.padding import frame_padding, replace_frames, stack_frames
+from sertl.upstream.padding import frame_padding, join, replace_frames, stack_frames
 
 STRIDE = 320
 WINDOW = 400  # samples, 25 ms
@@ -212,24 +212,6 @@ def cut_mask(mask: torch.Tensor, frames: list[int], owner: list[int]) -> torch.T
         rows.append(mask[row, start[row] : start[row] + count])
         start[row] += count
     return stack_frames(rows)[0]
-
-
-def join(
-    states: dict[int, torch.Tensor], frames: list[int], owner: list[int]
-) -> tuple[dict[int, torch.Tensor], list[int]]:
-    """Put the windows of each clip, rows of (W, T, D), behind each other: (B, T', D)."""
-    total = [0] * (owner[-1] + 1)
-    for row, count in zip(owner, frames, strict=True):
-        total[row] += count
-    if len(total) == len(owner):
-        return {i: x[:, : max(frames)] for i, x in states.items()}, total
-    joined = {}
-    for i, x in states.items():
-        clips = [[] for _ in total]
-        for window, count, row in zip(x, frames, owner, strict=True):
-            clips[row].append(window[:count])
-        joined[i], _ = stack_frames([torch.cat(parts) for parts in clips])
-    return joined, total
 
 
 def load_encoder(folder: str | Path) -> WhisperEncoder:

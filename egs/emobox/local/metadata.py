@@ -16,6 +16,7 @@ from pathlib import Path
 from sertl.data.datadir import Utterance
 from sertl.data.described import describe
 from sertl.data.named_files import AUDIO
+from sertl.data.prepare import groups_of
 from sertl.data.split import Fold
 from sertl.data.table import listing
 from sertl.errors import SertlError, unknown_name
@@ -195,11 +196,9 @@ def read_corpus(args: argparse.Namespace) -> tuple[dict, list[Utterance]]:
     elif shared:
         notes.append(f"up to {shared} speakers are in training and test of a fold of EmoBox's")
         logger.warning("%s: up to %d speakers are in training and test of a fold", folder, shared)
-    groups = args.prepare.get("groups", "0")
-    if not groups.isdigit():
-        raise SertlError(f"groups={groups}: expected a whole number")
+    groups = groups_of(args.prepare, 0)
     release = f"EmoBox, {len(rows)} rows"
-    conf, utts = describe(utts, f"emobox-{folder.name}", release, groups=int(groups), notes=notes)
+    conf, utts = describe(utts, f"emobox-{folder.name}", release, groups=groups, notes=notes)
     shares = bool(shared or unknown)
     return {**conf, "protocol": "official", "shared_speakers": shares}, utts
 

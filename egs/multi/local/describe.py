@@ -5,16 +5,11 @@
 from several import OPTIONS, read_corpus
 
 from sertl.cli import run
-from sertl.data.prepare import parse_arguments
-from sertl.yaml_text import save_yaml
+from sertl.data.prepare import describe_command
 
 
 def main() -> None:
-    args = parse_arguments(__doc__, OPTIONS)
-    conf, _ = read_corpus(args)
-    conf = {**conf, "policies": {args.policy: {}}, "default_policy": args.policy}
-    args.conf.parent.mkdir(parents=True, exist_ok=True)
-    save_yaml(args.conf, conf)
+    describe_command(__doc__, read_corpus, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from sertl.data.datadir import Utterance
+from sertl.data.prepare import groups_of
 from sertl.data.union import CORPUS, load_union
 from sertl.errors import SertlError
 
@@ -18,8 +19,7 @@ def read_corpus(args: argparse.Namespace) -> tuple[dict, list[Utterance]]:
     """Description and utterances of the union that --policy names."""
     if not args.policy:
         raise SertlError("--policy chooses the union, a file in conf/unions")
-    groups = args.prepare.get("groups", "5")
-    if not groups.isdigit():
-        raise SertlError(f"groups={groups}: expected a whole number")
     by = args.prepare.get("by", CORPUS)
-    return load_union(Path("conf/unions"), args.policy, args.corpus_dir, by, int(groups))
+    return load_union(
+        Path("conf/unions"), args.policy, args.corpus_dir, by, groups_of(args.prepare, 5)
+    )

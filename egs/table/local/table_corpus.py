@@ -8,6 +8,7 @@ from sertl.data.clip_table import UNGUESSED, USUAL, choose_columns, read_clips, 
 from sertl.data.datadir import Utterance
 from sertl.data.described import describe
 from sertl.data.fields import FIELDS
+from sertl.data.prepare import groups_of
 from sertl.errors import SertlError
 
 COLUMNS = {
@@ -104,9 +105,7 @@ def read_corpus(args: argparse.Namespace) -> tuple[dict, list[Utterance]]:
         if not colon or not name:
             raise SertlError(f"merge={pair}: expected label:class")
         merge[label] = name
-    groups = options.get("groups", "0")
-    if not groups.isdigit():
-        raise SertlError(f"groups={groups}: expected a whole number")
+    groups = groups_of(options, 0)
     notes = []
     if "spk" not in columns:
         notes.append(
@@ -114,4 +113,4 @@ def read_corpus(args: argparse.Namespace) -> tuple[dict, list[Utterance]]:
         )
     name = args.policy or path.stem
     release = f"{path.name}, {len(rows)} lines"
-    return describe(utts, name, release, words_of(options, "drop"), merge, int(groups), notes)
+    return describe(utts, name, release, words_of(options, "drop"), merge, groups, notes)
