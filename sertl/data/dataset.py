@@ -16,6 +16,7 @@ from sertl.data.augment import change_sound, change_speed
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.feats import FeatsStore
 from sertl.data.frame_labels import FrameLabels
+from sertl.data.own_classes import CORPUS, head_names
 from sertl.data.speaker_norm import SpeakerNorm, shifts
 from sertl.errors import SertlError
 from sertl.seed import derive_seed
@@ -125,7 +126,8 @@ class UttDataset:
         augment: Mapping | None = None,
     ):
         self.classes = {name: list(values) for name, values in classes.items()}
-        self.utts = list(data.utts.values())
+        self.path, self.utts = data.path, list(data.utts.values())
+        self._corpus = {u.utt: u.own.get(CORPUS) for u in self.utts}
         known = self.classes.get("emo", [])
         unknown = sorted({u.emo for u in self.utts if u.emo is not None} - set(known))
         if unknown:
@@ -256,8 +258,24 @@ class UttDataset:
             batch.pseudo = _pad(labels, dim=1, value=-1)
         return batch
 
+    def own_heads(self, utts: Sequence[str]) -> torch.Tensor:
+        """(B,) number of the head that is each utterance's own: that of its corpus.
+
+        Raises:
+            SertlError: An utterance of no corpus, or of one that has no head.
+        """
+        names = head_names(self.classes["emo"])
+        found = [self._corpus.get(utt) for utt in utts]
+        for utt, name in zip(utts, found, strict=True):
+            if name not in names:
+                raise SertlError(
+                    f"{self.path}/utt2{CORPUS}: {utt} is of {name or 'no corpus'}, and the model "
+                    f"has heads for {', '.join(names)}"
+                )
+        return torch.tensor([names.index(name) for name in found])
+
     def _shares(self, utt: Utterance) -> list[float]:
-        labels = self.data.labels
+        labels = self.classes["emo"]
         if utt.votes is None:
             return [float("nan")] * len(labels)
         total = sum(utt.votes.values())

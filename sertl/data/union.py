@@ -20,18 +20,25 @@ from pathlib import Path
 from sertl.data.corpus import ALL
 from sertl.data.datadir import Utterance
 from sertl.data.described import deal_groups
+from sertl.data.own_classes import CORPUS, MARK
 from sertl.data.pairs import Side, read_side
 from sertl.errors import SertlError, unknown_name
 from sertl.schema.corpus_keys import UnionFile
 from sertl.schema.strict import checked
 from sertl.yaml_text import load_yaml
 
-CORPUS, SPEAKERS = "corpus", "speakers"  # what folds leave out
+SPEAKERS = "speakers"  # or CORPUS: what folds leave out
+ONE, OWN = "one", "own"  # head for all corpora, or for each
 FEWEST = 2
 
 
 def load_union(
-    folder: str | os.PathLike, name: str, recipes: str | os.PathLike, by: str, groups: int = 5
+    folder: str | os.PathLike,
+    name: str,
+    recipes: str | os.PathLike,
+    by: str,
+    groups: int = 5,
+    heads: str = ONE,
 ) -> tuple[dict, list[Utterance]]:
     """Read a union and the data that it names.
 
@@ -42,6 +49,8 @@ def load_union(
         by: corpus: a fold leaves one corpus out, and dev is the next one (two corpora: no dev);
             speakers: a fold leaves out a group of speakers of every corpus.
         groups: How many of these.
+        heads: one: classes and map of the file; own: every corpus keeps its own classes, named
+            corpus::label, and the map is not used.
 
     Returns:
         corpus.yaml as a dictionary, and all utterances, with `corpus` as a column of their own.
@@ -55,13 +64,24 @@ def load_union(
         raise unknown_name(f"union (in {folder})", name, known)
     if by not in (CORPUS, SPEAKERS):
         raise unknown_name("by", by, [CORPUS, SPEAKERS])
+    if heads not in (ONE, OWN):
+        raise unknown_name("heads", heads, [ONE, OWN])
+    if heads == OWN and by == CORPUS:
+        raise SertlError(
+            "heads=own: a corpus that is left out would have no head; take by=speakers with it"
+        )
     conf = checked(UnionFile, load_yaml(path), str(path))
     if len(conf["corpora"]) < FEWEST:
         raise SertlError(f"{path}: {len(conf['corpora'])} corpora; expected two or more")
-    sides, utts, words = [], [], [conf["notes"]] if conf["notes"] else []
+    sides, utts, labels, words = [], [], [], [conf["notes"]] if conf["notes"] else []
     for prefix, member in conf["corpora"].items():
         side = read_side(path, prefix, {**member, "prefix": f"{prefix}_"}, Path(recipes))
-        found, dropped = _in_classes(path, prefix, side, member["map"], conf["labels"])
+        table, classes = member["map"], conf["labels"]
+        if heads == OWN:
+            table = {label: f"{prefix}{MARK}{label}" for label in side.corpus.labels}
+            classes = list(table.values())
+        labels += [label for label in classes if label not in labels]
+        found, dropped = _in_classes(path, prefix, side, table, classes)
         sides.append(side)
         words.append(f"{prefix}: {len(found)} utterances, dropped: {dropped}")
         if by == SPEAKERS:
@@ -69,7 +89,7 @@ def load_union(
         else:
             found = [replace(u, session=prefix) for u in found]
         utts += found
-    return _describe(name, sides, utts, conf["labels"], by, words), utts
+    return _describe(name, sides, utts, labels, by, words), utts
 
 
 def _in_classes(

@@ -6,8 +6,6 @@ that normalises speakers takes every clip as somebody else's, as Predictor does 
 named.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -16,14 +14,14 @@ from sertl.data.dataset import Batch
 from sertl.data.speaker_norm import SpeakerNorm
 from sertl.errors import SertlError
 from sertl.nn.frame_statistics import pool_frames
-from sertl.use.predictor import Member
+from sertl.use.predictor import Member, Predictor
 
 
 class Graph(nn.Module):
     """(B, N) samples at 16 kHz -> probabilities of each class field, and V/A/D.
 
     Args:
-        members: Of a Predictor, on the CPU.
+        predictor: On the CPU.
 
     Attributes:
         outputs: Names of what forward returns, in its order.
@@ -32,10 +30,10 @@ class Graph(nn.Module):
         SertlError: A model that says nothing of utterances.
     """
 
-    def __init__(self, members: Sequence[Member]):
+    def __init__(self, predictor: Predictor):
         super().__init__()
-        self.members = list(members)
-        self.fields = self.members[0].trained.spec.all_classes
+        self.members, self.fields = predictor.members, predictor.classes
+        self.own = predictor.own
         # Registered, so that the exporter finds their tensors.
         self.models = nn.ModuleList(m.trained.model for m in self.members)
         self.encoders = nn.ModuleList(m.encoder for m in self.members if m.encoder is not None)
@@ -75,6 +73,8 @@ class Graph(nn.Module):
                 norm = trained.speaker_norm
                 model.centred = lambda vectors, _batch: _somebody_else(vectors, norm)
             out = model.predict(batch)
+            if self.own is not None:
+                out["emo"] = out["emo"][:, self.own]
         finally:
             model.upstream = upstream if member.encoder is None else None
             vars(model).pop("centred", None)

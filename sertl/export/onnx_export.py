@@ -54,7 +54,7 @@ def export_onnx(
         raise SertlError(
             f"{error.name} is not installed; to export: pip install 'sertl[export]'"
         ) from error
-    graph = Graph(predictor.members).eval()
+    graph = Graph(predictor).eval()
     if predictor.remembers:
         logger.warning(
             "the model normalises speakers, whom an ONNX file does not remember: it takes every "
@@ -131,7 +131,6 @@ def _quantised(file: Path) -> Path:
 
 
 def _about(predictor: Predictor, graph: Graph, name: str, int8: bool) -> dict:
-    spec = predictor.members[0].trained.spec
     return {
         "format": FORMAT,
         "sertl": __version__,
@@ -140,7 +139,7 @@ def _about(predictor: Predictor, graph: Graph, name: str, int8: bool) -> dict:
         "min_samples": MIN_SAMPLES,
         "max_samples": MAX_SEC * SAMPLE_RATE,
         "outputs": graph.outputs,
-        "classes": {field: list(names) for field, names in spec.all_classes.items()},
+        "classes": {field: list(names) for field, names in predictor.classes.items()},
         "encoder": predictor.members[0].trained.upstream.get("note", ""),
         "weights": "int8" if int8 else "float32",
     }

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sertl.data.own_classes import heads_of
 from sertl.nn.losses import ClassLoss
+from sertl.nn.own_heads import of_head
 from sertl.nn.span_mask import span_masks
 from sertl.registry import Registry
 from sertl.seed import derive_seed
@@ -224,6 +226,14 @@ class SERModel(nn.Module):
     def forward(self, batch) -> tuple[torch.Tensor, dict]:
         """Training: loss and stats. Override where training sees something else than prediction."""
         return self.loss(self.predict(batch), batch)
+
+    def emotion_loss(self, logits: torch.Tensor, batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and weight of `emo_loss` on (B, C) logits, of each utterance's own head."""
+        heads = heads_of(self.spec.labels)
+        if heads is not None:
+            own = torch.tensor(heads, device=batch.emo.device)[batch.emo.clamp_min(0)]
+            logits = of_head(logits, heads, own)
+        return self.emo_loss.on(logits, batch)
 
     def evaluate(self, batch) -> tuple[torch.Tensor, dict, dict[str, torch.Tensor]]:
         """Dev: loss, stats and outputs in one pass."""

@@ -125,7 +125,7 @@ class GmpTl(SERModel):
 
     def loss(self, outputs: dict[str, torch.Tensor], batch) -> tuple[torch.Tensor, dict]:
         """Loss and stats."""
-        emotion, weight = self.emo_loss.on(outputs["emo"], batch)
+        emotion, weight = self.emotion_loss(outputs["emo"], batch)
         count = float(len(batch))
         emotion = emotion * (weight / count)
         loss = (1.0 - self.gender_weight) * emotion

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from sertl.data.own_classes import heads_of
 from sertl.errors import SertlError
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.frame_statistics import pool_frames, statistic
@@ -93,7 +94,8 @@ class Linear(SERModel):
 
     def _head(self, task: str, chosen: Mapping) -> SolvedHead:
         width = self.spec.hidden_size * len(self.names)
-        return SolvedHead(width, self._size(task), chosen["parts"], task != "vad")
+        heads = heads_of(self.spec.labels) if task == "emo" else None
+        return SolvedHead(width, self._size(task), chosen["parts"], task != "vad", heads)
 
     def solve(self, vectors: torch.Tensor, batch, groups: Sequence[str], device) -> None:
         """Choose and solve every task's head.
@@ -114,7 +116,7 @@ class Linear(SERModel):
             target = (
                 Target(batch.vad, 0)
                 if task == "vad"
-                else Target(batch.labels[task], self._size(task))
+                else Target.of_classes(batch.labels[task], self.spec.all_classes[task])
             )
             choice = choose(vectors, target, groups, self.settings, device)
             self.chosen[task] = asdict(choice)

@@ -156,7 +156,7 @@ class Probe(SERModel):
         """Sum of the tasks' losses, each a sum over those with the label, over all utterances."""
         losses, count = {}, float(len(batch))
         if "emo" in outputs:
-            losses["emo"] = self.emo_loss.on(outputs["emo"], batch)
+            losses["emo"] = self.emotion_loss(outputs["emo"], batch)
         if "vad" in outputs:
             losses["vad"] = self.vad_loss(outputs["vad"], batch.vad)
         shares = {task: value * (weight / count) for task, (value, weight) in losses.items()}

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from sertl.nn.own_heads import log_probs
+
 COMBINE = ("best", "mean", "stack", "concat")
 FLOOR = -12.0  # of a log-probability that goes into a stack
 LEAST_STD = 1e-5  # as in solve/linear_problem.py
@@ -47,6 +49,7 @@ class SolvedPart(nn.Module):
         layers: Places in the vectors of the layers that are read.
         columns: Which dimensions of a layer's vector are read; None for all.
         classes: Whether the outputs are classes; else they are values.
+        heads: (C,) head of each class, where there are several (nn/own_heads.py).
 
     Source:
         Stacking: Wolpert, "Stacked generalization", Neural Networks 5(2), 1992.
@@ -60,12 +63,13 @@ class SolvedPart(nn.Module):
         layers: Sequence[int],
         columns: int | None,
         classes: bool,
+        heads: Sequence[int] | None = None,
     ):
         super().__init__()
         if combine not in COMBINE or (combine == "stack" and not classes):
             raise ValueError(f"combine is '{combine}', expected one of {COMBINE}")
         self.combine, self.layers, self.classes = combine, list(layers), classes
-        self.columns = columns
+        self.columns, self.heads = columns, heads
         size = input_size if columns is None else columns
         self.views = [self.layers] if combine in ("best", "concat") else [[n] for n in self.layers]
         self.maps = nn.ModuleList(Standardised(size * len(v), output_size) for v in self.views)
@@ -82,25 +86,34 @@ class SolvedPart(nn.Module):
         found = [m(self.view(vectors, i)) for i, m in enumerate(self.maps)]
         if not self.classes:
             return torch.stack(found).mean(dim=0)
-        logs = torch.stack([f.log_softmax(dim=1) for f in found])  # (M, B, C)
+        logs = torch.stack([log_probs(f, self.heads) for f in found])  # (M, B, C)
         if self.over is None:
             return mean_of_probabilities(logs)
-        return self.over(stacked(logs)).log_softmax(dim=1)
+        return log_probs(self.over(stacked(logs)), self.heads)
 
 
 class SolvedHead(nn.Module):
     """Parts whose probabilities, or values, are averaged; most often there is one.
 
     Args:
-        input_size, output_size, classes: See SolvedPart.
+        input_size, output_size, classes, heads: See SolvedPart.
         parts: Its combine, layers and columns, for each part.
     """
 
-    def __init__(self, input_size: int, output_size: int, parts: Sequence[dict], classes: bool):
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        parts: Sequence[dict],
+        classes: bool,
+        heads: Sequence[int] | None = None,
+    ):
         super().__init__()
         self.classes = classes
         self.parts = nn.ModuleList(
-            SolvedPart(input_size, output_size, p["combine"], p["layers"], p["columns"], classes)
+            SolvedPart(
+                input_size, output_size, p["combine"], p["layers"], p["columns"], classes, heads
+            )
             for p in parts
         )
 

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from sertl.nn.own_heads import CLOSED
+
 logger = logging.getLogger(__name__)
 
 LARGEST = 8000  # axes; beyond it vectors stay in their own coordinates
@@ -98,6 +100,7 @@ class LinearProblem:
         strengths: Sequence[float],
         rows: torch.Tensor | None = None,
         rough: bool = False,
+        heads: Sequence[int] | None = None,
     ) -> list[list[Weights]]:
         """Multinomial logistic regressions with balanced class weights, on several sets of rows.
 
@@ -112,6 +115,7 @@ class LinearProblem:
             strengths: Ascending; each solution starts from the one before.
             rows: (G, N) bool, which vectors count in each set; None for one set of all.
             rough: In float32 and only as far as judging a candidate needs.
+            heads: (C,) head of each class: of an utterance only the classes of its own head count.
 
         Returns:
             For each strength the G solutions.
@@ -129,12 +133,13 @@ class LinearProblem:
         of_class = rows.sum(dim=1) / present.sum(dim=1) / counts.clamp_min(1.0).T  # (C, G)
         weight = (target @ of_class) * rows.T  # (N, G)
         offset = torch.where(present, 0.0, -ABSENT).to(x)
+        closed = _closed(classes, heads, x)
         shape = (x.shape[1] + 1, len(rows), num_classes)
         point, curvature = x.new_zeros(shape), (1 - 1 / num_classes) / num_classes
         solutions = []
         for strength in strengths:
             for steps in (FIRST, MOST):
-                data = (x, target, strength * weight, offset)
+                data = (x, target, strength * weight, offset, closed)
                 point, curvature, solved = _descend(
                     data, self.squares, point, curvature, steps, tolerance
                 )
@@ -190,8 +195,16 @@ class LinearProblem:
         return Weights(means / size, torch.where(count > 0, bias, bias.min() - ABSENT))
 
 
+def _closed(classes: torch.Tensor, heads: Sequence[int] | None, like: torch.Tensor) -> torch.Tensor:
+    """(N, 1, C) what keeps classes of other heads out of a row's probabilities."""
+    if heads is None:
+        return like.new_zeros(1, 1, 1)
+    own = torch.tensor(heads, device=like.device)
+    return torch.where(own[classes][:, None] == own, 0.0, CLOSED).to(like)[:, None]
+
+
 def _descend(
-    data: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+    data: tuple[torch.Tensor, ...],
     squares: torch.Tensor,
     start: torch.Tensor,
     curvature: float,
@@ -202,7 +215,7 @@ def _descend(
 
     Args:
         data: (N, R) coordinates; (N, C) one-hot classes; (N, G) weights of each row in each set,
-            with the strength in them; (G, C) what is added to logits.
+            with the strength in them; (G, C) and (N, 1, C) what is added to logits.
         squares: (R,) of all training vectors, for the preconditioner.
         start: (R + 1, G, C): weights and, last, biases.
         curvature: Mean of p (1 - p), of which the Hessian is made.
@@ -212,7 +225,7 @@ def _descend(
     Returns:
         The solution, the curvature there, and whether the tolerance was reached.
     """
-    x, target, weight, offset = data
+    x, target, weight, offset, closed = data
     mean, total = weight.sum() / (weight > 0).sum(), weight.sum(dim=0).mean()
     scale = (1 + mean * curvature * squares).sqrt().to(x)  # (R,)
     scale = torch.cat([scale, (BIAS_FLOOR + curvature * total).sqrt()[None]])  # (R + 1,)
@@ -224,7 +237,7 @@ def _descend(
 
     def loss_and_slope(flat: np.ndarray) -> tuple[float, np.ndarray]:
         point = torch.from_numpy(flat).reshape(len(scale), -1).to(x)  # (R + 1, G * C)
-        logits = (scaled @ point).reshape(len(x), *offset.shape) + offset
+        logits = (scaled @ point).reshape(len(x), *offset.shape) + offset + closed
         log_prob = logits.log_softmax(dim=2)  # (N, G, C)
         prob = seen["prob"] = log_prob.exp()
         slope = ((prob - target[:, None]) * weights).flatten(1)

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from sertl.data.own_classes import heads_of
 from sertl.errors import SertlError
+from sertl.nn.own_heads import log_probs, of_head
 from sertl.nn.solved_head import COMBINE, SolvedHead, mean_of_probabilities, stacked
 from sertl.score import metrics
 from sertl.solve.linear_problem import LinearProblem, Weights
@@ -55,10 +57,17 @@ class Target:
     Attributes:
         values: (N,) int64 classes, -1 where unknown, or (N, A) numbers, NaN where unknown.
         num_classes: C; 0 for numbers.
+        heads: (C,) head of each class, where there are several (nn/own_heads.py).
     """
 
     values: torch.Tensor
     num_classes: int
+    heads: tuple[int, ...] | None = None
+
+    @classmethod
+    def of_classes(cls, values: torch.Tensor, labels: Sequence[str]) -> "Target":
+        """Classes by their names."""
+        return cls(values, len(labels), heads_of(labels))
 
     @property
     def known(self) -> torch.Tensor:
@@ -200,7 +209,7 @@ def _labelled(
     """The utterances that have the label."""
     known = target.known
     kept = [g for g, k in zip(groups, known.tolist(), strict=True) if k]
-    return vectors[known], Target(target.values[known], target.num_classes), kept
+    return vectors[known], replace(target, values=target.values[known]), kept
 
 
 def _of_layer(candidate: Candidate, layer: int) -> bool:
@@ -295,7 +304,7 @@ def held_out(
         for g, weights in enumerate(of_parts):
             held = ~rows[g]
             said = (problem.coordinates[held.to(device)] @ weights.weight + weights.bias).cpu()
-            result[s, held] = said.log_softmax(dim=1) if target.num_classes else said
+            result[s, held] = log_probs(said, target.heads) if target.num_classes else said
     return result
 
 
@@ -313,7 +322,7 @@ def _solve(
     if target.num_classes and settings.head == "prototype":
         return [[problem.prototypes(values, target.num_classes, one) for one in sets]]
     if target.num_classes:
-        return problem.logistic(values, target.num_classes, strengths, rows, rough)
+        return problem.logistic(values, target.num_classes, strengths, rows, rough, target.heads)
     return [list(of_sets) for of_sets in zip(
         *(problem.ridge(values, strengths, one) for one in sets), strict=True)]  # fmt: skip
 
@@ -327,6 +336,8 @@ def _score(said: torch.Tensor, target: Target, criterion: str) -> tuple[float, f
     loss = -balanced_loss(said, target.values)
     if criterion == "loss":
         return loss, 0.0
+    if target.heads is not None:
+        said = of_head(said, target.heads, torch.tensor(target.heads)[target.values])
     confusion = metrics.confusion_matrix(
         target.values.numpy(), said.argmax(dim=1).numpy(), target.num_classes
     )
@@ -350,7 +361,8 @@ def solve_choice(
     """Solve what was chosen on all utterances that have the label."""
     vectors, target, groups = _labelled(vectors, target, groups)
     size = target.num_classes or target.values.shape[1]
-    head = SolvedHead(vectors.shape[2], size, choice.parts, bool(target.num_classes))
+    classes = bool(target.num_classes)
+    head = SolvedHead(vectors.shape[2], size, choice.parts, classes, target.heads)
     for part, module in zip(choice.parts, head.parts, strict=True):
         for number, one in enumerate(module.maps):
             problem = LinearProblem(module.view(vectors, number), device)
@@ -362,6 +374,7 @@ def solve_choice(
             views = [module.view(vectors, i) for i in range(len(module.maps))]
             logs = [held_out(view, target, parts, only, device)[0] for view in views]
             problem = LinearProblem(stacked(torch.stack(logs)), device, standardise=False)
-            ((found,),) = problem.logistic(target.values.to(device), size, [part["over"]])
+            over = replace(settings, head="logistic")
+            ((found,),) = _solve(problem, target, [part["over"]], over)
             module.over.set(problem.mean, problem.std, *problem.on_vectors(found))
     return head

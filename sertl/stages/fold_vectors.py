@@ -11,6 +11,7 @@ from sertl.data.datadir import Utterance
 from sertl.data.dataset import UttDataset
 from sertl.data.feats import FeatsStore
 from sertl.data.folds import FoldDir
+from sertl.data.own_classes import head_names
 from sertl.errors import SertlError
 from sertl.solve.selection import Target
 
@@ -46,7 +47,7 @@ class FoldVectors:
 
     def target(self) -> Target:
         """The emotions of the seen side."""
-        return Target(self.seen.classes, len(self.labels))
+        return Target.of_classes(self.seen.classes, self.labels)
 
 
 def open_vectors(
@@ -78,6 +79,8 @@ def open_vectors(
 
 def _open(fold: FoldDir, store: FeatsStore, statistics: Sequence[str]) -> FoldVectors:
     train = fold.part("train")
+    if head_names(train.labels):
+        raise SertlError(f"{fold.path}: a head for each corpus; here one head has all classes")
     utts = {**train.utts, **(fold.part("dev").utts if fold.has("dev") else {})}
     seen = replace(train, utts=dict(sorted(utts.items())))
     sides = []

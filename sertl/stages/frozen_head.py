@@ -14,7 +14,9 @@ from sertl.data.batching import ordered_batches
 from sertl.data.datadir import DataDir
 from sertl.data.dataset import UttDataset
 from sertl.data.folds import FoldDir
+from sertl.data.own_classes import heads_of
 from sertl.models.base import SERModel
+from sertl.nn.own_heads import log_probs, of_head
 from sertl.score import metrics
 from sertl.solve.linear_problem import LinearProblem
 from sertl.solve.selection import balanced_loss
@@ -47,10 +49,15 @@ class FrozenHead:
             self._vectors(model, data, device, dtype) for data in self.sets
         )
         problem = LinearProblem(vectors, device)
-        ((found,),) = problem.logistic(classes.to(device), len(self.labels), [STRENGTH])
+        heads = heads_of(self.labels)
+        ((found,),) = problem.logistic(
+            classes.to(device), len(self.labels), [STRENGTH], heads=heads
+        )
         weight, bias = problem.on_vectors(found)
         standard = (held.to(device, torch.float64) - problem.mean) / problem.std
-        logs = (standard @ weight.T + bias).log_softmax(dim=1).cpu()
+        logs = log_probs(standard @ weight.T + bias, heads).cpu()
+        if heads is not None:
+            logs = of_head(logs, heads, torch.tensor(heads)[wanted])
         confusion = metrics.confusion_matrix(
             wanted.numpy(), logs.argmax(dim=1).numpy(), len(self.labels)
         )

@@ -6,7 +6,9 @@ import torch
 
 from sertl.data.batching import ordered_batches
 from sertl.data.dataset import UttDataset, prefetch
+from sertl.data.own_classes import heads_of
 from sertl.models.base import SERModel
+from sertl.nn.own_heads import of_head
 from sertl.score import metrics
 from sertl.train import distributed
 from sertl.train.ctc_text import to_text
@@ -47,6 +49,7 @@ def predict(
     outputs: dict[str, dict[str, np.ndarray]] = {}
     sums: dict[str, float] = {}
     total = 0.0
+    heads = heads_of(data.classes.get("emo", ()))
     for batch in prefetch((data.batch(indices) for indices in batches), data.depth):
         batch = batch.to(device)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
@@ -60,6 +63,8 @@ def predict(
                     sums[name] = sums.get(name, 0.0) + weight * float(value)
         if "ctc" in out:
             out["text"] = to_text(out.pop("ctc"), data.tokenizer, beam)
+        if "emo" in out and heads is not None:
+            out["emo"] = of_head(out["emo"], heads, data.own_heads(batch.utt))
         for name, values in out.items():
             rows = values.float().cpu().numpy() if isinstance(values, torch.Tensor) else values
             for utt, row in zip(batch.utt, rows, strict=True):

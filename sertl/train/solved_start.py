@@ -85,7 +85,9 @@ def _collect(
 
 
 def _target(model: SERModel, task: str, values: torch.Tensor) -> Target:
-    return Target(values, 0 if task == "vad" else len(model.spec.all_classes[task]))
+    if task == "vad":
+        return Target(values, 0)
+    return Target.of_classes(values, model.spec.all_classes[task])
 
 
 def _has_mean_first(model: SERModel) -> bool:

@@ -23,6 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sertl.data.audio import SAMPLE_RATE, check_sample_rate
 from sertl.data.dataset import Batch
+from sertl.data.own_classes import MARK, head_names
 from sertl.data.speaker_norm import SpeakerMemory
 from sertl.errors import SertlError
 from sertl.models.base import MODELS
@@ -64,9 +65,15 @@ class Predictor:
     Args:
         members: Models of the same classes.
         device: Where they run.
+        head: Of models with a head for each corpus (data/own_classes.py), whose classes to tell.
+
+    Raises:
+        SertlError: Other classes in each; no head chosen of several, or none of that name.
     """
 
-    def __init__(self, members: Sequence[Member], device: torch.device | str = "cpu"):
+    def __init__(
+        self, members: Sequence[Member], device: torch.device | str = "cpu", head: str = ""
+    ):
         if not members:
             raise SertlError("no model to predict with")
         first = members[0].trained.spec.all_classes
@@ -74,6 +81,7 @@ class Predictor:
             if dict(member.trained.spec.all_classes) != dict(first):
                 raise SertlError("the models to average do not tell the same classes apart")
         self.members, self.device = list(members), torch.device(device)
+        self.classes, self.own = _of_head(dict(first), head)
         for member in self.members:
             for module in (member.trained.model, member.encoder):
                 if module is not None:
@@ -92,7 +100,8 @@ class Predictor:
         """Open what a path means (use/members.py).
 
         Args:
-            path: An experiment, a fold of it, a phase's folder, or a packed model.
+            path: An experiment, a fold of it, a phase's folder, or a packed model; with ::HEAD
+                after it where the model has a head for each corpus.
             seeds, folds: Of an experiment, only these.
             ckpt: Where the encoder's checkpoint lies now, if not where training found it.
             device: Where models run.
@@ -100,18 +109,19 @@ class Predictor:
         Raises:
             SertlError: Nothing trained there; damaged or foreign files; another encoder.
         """
+        path, _, head = str(path).partition(MARK)
         if is_packed(path):
             with unpacked(path, seeds, folds, ckpt) as found:
-                return cls(_with_encoders(found), device)
+                return cls(_with_encoders(found), device, head)
         found = [load_model(folder, ckpt) for folder in find_members(path, seeds, folds)]
         for trained in found:
-            check_encoder(trained.encoder, trained.upstream, str(path))
-        return cls(_with_encoders(found), device)
+            check_encoder(trained.encoder, trained.upstream, path)
+        return cls(_with_encoders(found), device, head)
 
     @property
     def labels(self) -> list[str]:
         """Emotions, in the order of the model's outputs."""
-        return list(self.members[0].trained.spec.labels)
+        return list(self.classes["emo"])
 
     @property
     def remembers(self) -> bool:
@@ -261,11 +271,30 @@ class Predictor:
             batch.feats = (batch.feats - shift[:, :, None]) / scale[:, :, None]
 
     def _averaged(self, said: Sequence[dict], dur_sec: float) -> Prediction:
-        classes = self.members[0].trained.spec.all_classes
+        if self.own is not None:
+            said = [{**s, "emo": s["emo"][self.own]} for s in said]
+        classes = self.classes
         probs = [{n: v.softmax(dim=0).numpy() for n, v in s.items() if n in classes} for s in said]
         vads = [s["vad"].numpy() for s in said if "vad" in s]
         vector = said[0]["vector"].numpy() if "vector" in said[0] else None
         return averaged(classes, probs, vads, said[0].get("text"), dur_sec, vector)
+
+
+def _of_head(
+    classes: dict[str, Sequence[str]], head: str
+) -> tuple[dict[str, Sequence[str]], list[int] | None]:
+    """Names of the classes to tell, and which of the model's emotions they are; None: all."""
+    names = head_names(classes["emo"])
+    if not names and not head:
+        return classes, None
+    if not names:
+        raise SertlError(f"{MARK}{head}: this model has one head; leave it out")
+    if head not in names:
+        ways = ", ".join(MARK + name for name in names)
+        raise SertlError(f"a model with a head for each corpus: put one of {ways} after its path")
+    own = [i for i, label in enumerate(classes["emo"]) if label.split(MARK, 1)[0] == head]
+    named = [classes["emo"][i].split(MARK, 1)[1] for i in own]
+    return {**classes, "emo": named}, own
 
 
 def _with_encoders(found: Sequence[Trained]) -> list[Member]:

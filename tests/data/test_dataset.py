@@ -2,6 +2,7 @@
 """Batches of tensors: labels and masks, crops that depend on seed, epoch and utterance alone."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,16 @@ def test_audio_is_padded_and_missing_labels_are_marked(audio):
     )
     assert batch.vad[0].tolist() == [1.0, 2.0, 3.0]
     assert all(math.isnan(v) for v in batch.vad[1].tolist())
+
+
+def test_votes_become_shares_of_the_classes(audio):
+    first, _ = audio.utts.values()
+    voted = replace(
+        audio, utts={**audio.utts, first.utt: replace(first, votes={"sad": 3.0, "ang": 1.0})}
+    )
+    batch = UttDataset(voted, CLASSES).batch([0, 1])
+    assert batch.votes[0].tolist() == [0.25, 0.75] and batch.votes[1].isnan().all()
+    assert UttDataset(voted, CLASSES).batch([1]).votes is None
 
 
 def test_crops_start_on_frames_and_repeat(audio):

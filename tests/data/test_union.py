@@ -99,3 +99,17 @@ def test_shipped_unions_name_the_labels_of_their_corpora(path):
         corpus = load_corpus(EGS / member["recipe"] / "conf/corpus.yaml", member.get("policy"))
         assert member["map"].keys() == set(corpus.labels)
         assert set(member["map"].values()) - {None} <= set(conf["labels"])
+
+
+def test_a_head_for_each_corpus_keeps_its_own_classes(recipes):
+    conf, utts = load(recipes, "speakers", groups=3, heads="own")
+    own = ["one::ang", "one::neu", "one::sad", "two_b::rage", "two_b::rest"]
+    assert conf["labels"] == own and len(utts) == 15
+    assert conf["expected"] == {"all": dict.fromkeys(own, 3)}
+    assert {(u.own["corpus"], u.emo.split("::")[0]) for u in utts} == {
+        ("one", "one"), ("two_b", "two_b"),
+    }  # fmt: skip
+    with pytest.raises(SertlError, match="take by=speakers"):
+        load(recipes, "corpus", heads="own")
+    with pytest.raises(SertlError, match="heads 'ow'; did you mean 'own'"):
+        load(recipes, "speakers", heads="ow")

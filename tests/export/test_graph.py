@@ -24,7 +24,7 @@ NORMS = ["none", "online"]
 
 def same(predictor):
     """Compare graph and predictor on clips of noise, and that the predictor is as it was."""
-    graph = Graph(predictor.members).eval()
+    graph = Graph(predictor).eval()
     for count, samples in ((1, 16000), (3, 9999)):
         rng = np.random.default_rng(samples)
         wavs = [0.1 * rng.standard_normal(samples).astype(np.float32) for _ in range(count)]

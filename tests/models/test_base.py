@@ -13,7 +13,7 @@ from fakes import LABELS, build_model
 from sertl.config import load_method
 from sertl.data.dataset import Batch
 from sertl.errors import SertlError
-from sertl.models.base import MODELS, Spec
+from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.losses import CLASS_LOSSES, ClassLoss
 from sertl.train.checkpoint import load_trained, trained_state
 from sertl.upstream.padding import replace_frames
@@ -176,6 +176,26 @@ def test_every_classifier_calls_a_registered_loss(kind, phase, monkeypatch):
     model = build(kind, phase).train()
     with pytest.raises(ArithmeticError, match="called"):
         model(make_batch(model, kind))
+    monkeypatch.setattr(SERModel, "emotion_loss", lambda *_: 1 / 0)  # which keeps heads apart
+    with pytest.raises(ZeroDivisionError):
+        model(make_batch(model, kind))
+
+
+@pytest.mark.parametrize("loss", ["ce", "votes", "am_softmax"])
+def test_the_loss_is_that_of_the_own_head(loss):
+    """Values and gradients of both heads, as if each had its utterances alone."""
+    spec = Spec(["a::x", "a::y", "b::x", "b::y", "b::z"], 4, [0])
+    model = SERModel(spec)
+    model.emo_loss = CLASS_LOSSES.build(loss, None, conf={})
+    logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    batch = Batch(utt=list("uvwxyz"))
+    batch.labels["emo"] = torch.tensor([0, 1, 1, 4, 2, -1])
+    value, weight = model.emotion_loss(logits, batch)
+    value.backward()
+    assert weight == 5 and not logits.grad[:3, 2:].any() and not logits.grad[3:, :2].any()
+    first, _ = model.emo_loss(logits[:3, :2], batch.labels["emo"][:3])
+    second, _ = model.emo_loss(logits[3:5, 2:], batch.labels["emo"][3:5] - 2)
+    torch.testing.assert_close(value, (3 * first + 2 * second) / 5)
 
 
 @pytest.mark.parametrize(("kind", "phase"), classifiers())

@@ -12,7 +12,7 @@ import pytest
 from sertl.config import load_method, parse_overrides
 
 ROOT = Path(__file__).resolve().parents[2]
-WITH_REFERENCE = ("two_stage.sh", "gmp_tl.sh", "tuning.sh")
+WITH_REFERENCE = ("two_stage.sh", "gmp_tl.sh", "tuning.sh", "methods.sh")
 # Leaves done phases as a training does: one folder each, made from nothing but its own settings
 RUN = """#!/usr/bin/env python
 import json, sys
@@ -201,13 +201,13 @@ def test_only_finished_parts_are_shared(tmp_path):
     assert not cut_short.exists()
 
 
-@pytest.mark.parametrize("script", ["two_stage.sh", "gmp_tl.sh", "label_sets.sh"])
+@pytest.mark.parametrize("script", ["two_stage.sh", "gmp_tl.sh", "label_sets.sh", "methods.sh"])
 def test_help_and_refusals(table, tmp_path, script):
     done, calls = table(script, "--help")
     assert done.returncode == 1 and not calls
     assert "Usage" in done.stderr and "Copyright" not in done.stderr and "set -e" not in done.stderr
     (tmp_path / "run.sh").unlink()
-    done, _ = table(script, "name", "1", "8")
+    done, _ = table(script, "name", "1", "8", "2", "all")
     assert done.returncode == 1 and "no recipe" in done.stderr
 
 
@@ -237,3 +237,36 @@ def test_tuning_rows_differ_in_what_they_name(table):
         assert (phase["upstream_conf"]["from_layer"] == 2) == ("top" in tag)
         assert bool(phase["upstream_conf"]["peft"].get("lora")) == ("lora" in tag)
         assert (phase["upstream_conf"]["tune"] == "all") == ("lora" not in tag)
+
+
+def test_methods_are_tuned_alike(table):
+    """One budget in every phase; the last one keeps half of the way and chooses nothing."""
+    _, calls = table(
+        "methods.sh",
+        "t",
+        "2",
+        "[3,4] [8,16]",
+        "40",
+        "all",
+        "--nj",
+        "1",
+        "--set",
+        "optim_conf.lr=1e-4",
+    )
+    assert [c["tag"].removeprefix("t_") for c in calls] == [
+        "frozen", "last_blocks", "lora", "dora", "adapter", "prefix", "all_four", "wap", "wap_own",
+        "two_stage", "gmp_tl",
+    ]  # fmt: skip
+    for call in calls:
+        conf = load_method(ROOT / "conf", call["method"], parse_overrides(call["settings"]))
+        phases = [*([conf["teacher"]] if "teacher" in conf else []), *conf["phases"]]
+        updates = {p["optim_conf"]["updates"] for p in phases}
+        assert updates == {0 if call["tag"] == "t_frozen" else 40}
+        assert {(p["data_conf"]["batch_size"], p["optim_conf"]["lr"]) for p in phases} == {
+            (16, 1e-4)
+        }
+        chosen = phases[-1]["select_conf"]
+        assert (phases[-1]["select"], chosen["refit"], chosen["lambdas"]) == ("last", True, [0.5])
+        assert phases[-1]["start"] == "solved"
+        if call["tag"] == "t_gmp_tl":
+            assert conf["pseudo_labels"]["layers"] == [3, 4]

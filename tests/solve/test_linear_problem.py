@@ -52,6 +52,28 @@ def test_the_way_without_rotation_ends_at_the_same_solution(monkeypatch):
     assert (a - b).abs().max() < 1e-4
 
 
+def test_each_head_is_solved_as_if_it_were_alone():
+    """The weights of a row are N / (classes * n of its class), so strengths differ by a factor."""
+    x, y = made(120, 20, classes=5)
+    x = torch.from_numpy(x / x.std(axis=0))
+    joint = LinearProblem(x, standardise=False)
+    heads = (0, 1, 0, 1, 1)
+    ((found,),) = joint.logistic(torch.from_numpy(y), 5, [0.1], heads=heads)
+    weight, _ = joint.on_vectors(found)
+    for own in ([0, 2], [1, 3, 4]):
+        rows = np.isin(y, own)
+        alone = LinearProblem(x[rows], standardise=False)
+        strength = 0.1 * (120 / 5) / (rows.sum() / len(own))
+        ((single,),) = alone.logistic(
+            torch.from_numpy(np.searchsorted(own, y[rows])), len(own), [strength]
+        )
+        expected, _ = alone.on_vectors(single)
+        assert (weight[own] - expected).abs().max() < 1e-3
+        logits = (joint.coordinates @ found.weight + found.bias)[:, own]
+        other = alone.place(x) @ single.weight + single.bias
+        assert (logits.softmax(1) - other.softmax(1)).abs().max() < 1e-3
+
+
 def test_a_path_of_strengths_on_several_rows_is_each_solved_alone():
     x, y = made(90, 120)
     y[y == 3] = 0

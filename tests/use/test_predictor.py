@@ -1,6 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Trained models on audio: the same as decoding in the recipe, in any batch, as an ensemble."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ from trained_tiny import SHORT, experiment
 
 from sertl.data.ark import read_array, read_scp
 from sertl.data.audio import read_audio
-from sertl.data.datadir import Utterance, read_data_dir
+from sertl.data.datadir import Utterance, read_data_dir, write_data_dir
 from sertl.data.speaker_norm import SpeakerMemory, SpeakerNorm, shifts
 from sertl.errors import SertlError
+from sertl.export.graph import Graph
 from sertl.train import checkpoint
 from sertl.use.predictor import Predictor, prepared
 
@@ -60,6 +63,48 @@ def test_says_what_decoding_says_in_any_batch(corpus, tiny, tmp_path, name, norm
         torch.testing.assert_close(of_emotion(single), of_emotion(one), rtol=1e-3, atol=1e-4)
         assert one.emo == max(one.probs["emo"], key=one.probs["emo"].get)
         assert one.dur_sec == len(wav) / 16000 and one.text is None and one.vad == {}
+
+
+@pytest.fixture(scope="module")
+def joined(corpus, tmp_path_factory):
+    """The clips as those of two corpora, each with classes of its own."""
+    home = tmp_path_factory.mktemp("joined")
+    labels = ["one::ang", "one::sad", "two::hot", "two::mid", "two::low"]
+    for part in ("all", "fold1/train", "fold1/dev", "fold1/test"):
+        utts = []
+        for u in read_data_dir(corpus / "data" / part).utts.values():
+            n = int(u.utt[-1])
+            emo = labels[n % 2] if n < 3 else labels[2 + n % 3]
+            utts.append(replace(u, emo=emo, own={"corpus": emo.split("::")[0]}))
+        write_data_dir(home / "data" / part, utts, labels)
+    shutil.copy(corpus / "data/fold1/protocol.json", home / "data/fold1")
+    return home
+
+
+@pytest.mark.parametrize(("method", "settings"), [*METHODS.values()][:2])
+def test_a_head_for_each_corpus(joined, tiny, tmp_path, method, settings):
+    run = experiment(joined, tiny, tmp_path / "exp", method, *settings)
+    test = read_data_dir(joined / "data/fold1/test").utts
+    hyp = dict(line.split() for line in (run.decoded("test") / "hyp_emo").read_text().splitlines())
+    assert {u: emo.split("::")[0] for u, emo in hyp.items()} == {
+        u: one.own["corpus"] for u, one in test.items()
+    }
+    expected, wavs = decoded(run), clips(joined)
+    with pytest.raises(SertlError, match="put one of ::one, ::two after its path"):
+        Predictor.load(tmp_path / "exp")
+    first, second = (Predictor.load(f"{tmp_path / 'exp'}::{head}") for head in ("one", "two"))
+    assert first.labels == ["ang", "sad"] and second.labels == ["hot", "mid", "low"]
+    for utt, wav in wavs.items():
+        own = first if hyp[utt].startswith("one") else second
+        found = own(wav, 16000)
+        assert found.emo == hyp[utt].split("::")[1]
+        columns = slice(2) if own is first else slice(2, 5)
+        probs = torch.tensor([*found.probs["emo"].values()])
+        torch.testing.assert_close(probs, expected[utt][columns], rtol=1e-3, atol=1e-4)
+    with torch.no_grad():
+        said = Graph(second).eval()(wavs["e-3"][None])[0][0]
+    probs = torch.tensor([*second(wavs["e-3"], 16000).probs["emo"].values()])
+    torch.testing.assert_close(said, probs, rtol=1e-3, atol=1e-4)
 
 
 def test_an_ensemble_is_the_mean_of_its_members(corpus, tiny, tmp_path):

@@ -68,6 +68,10 @@ ENCODERS = {
         "sew",
         {**BASE, "hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 2048},
     ),  # fmt: skip
+    "eat_base": (
+        "eat",
+        {"size": 768, "heads": 12, "inner": 3072, "blocks": 12, "positions": 512, "eps": 1e-6},
+    ),  # fmt: skip
     "emotion2vec_base": emotion2vec(768, 12, 12),
     "emotion2vec_plus_large": emotion2vec(1024, 24, 16),
     "whisper_tiny": whisper(384, 4, 6),

@@ -13,6 +13,7 @@ import worker
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from sertl.upstream.eat import EatModel, EatUpstream
 from sertl.upstream.emotion2vec import Emotion2vecModel, Emotion2vecUpstream, Shape
 from sertl.upstream.encoder import Upstream
 from sertl.upstream.hf import KINDS
@@ -30,6 +31,8 @@ def build(family: str, shape: dict) -> Upstream:
         return WhisperUpstream(WhisperEncoder(config))
     if family == "emotion2vec":
         return Emotion2vecUpstream(Emotion2vecModel(Shape(**shape)))
+    if family == "eat":
+        return EatUpstream(EatModel(**shape))
     kind = KINDS[family]
     config = getattr(transformers, kind.model.replace("Model", "Config"))(**shape)
     if kind.eager:

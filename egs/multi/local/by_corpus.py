@@ -11,7 +11,7 @@ from sertl.atomic import write_text
 from sertl.cli import run
 from sertl.config import read_config
 from sertl.data.folds import FoldDir
-from sertl.data.union import CORPUS
+from sertl.data.own_classes import CORPUS
 from sertl.errors import SertlError
 from sertl.report.tables import Table, percent
 from sertl.score import metrics

@@ -5,13 +5,15 @@ import argparse
 from pathlib import Path
 
 from sertl.data.datadir import Utterance
+from sertl.data.own_classes import CORPUS
 from sertl.data.prepare import groups_of
-from sertl.data.union import CORPUS, load_union
+from sertl.data.union import ONE, load_union
 from sertl.errors import SertlError
 
 OPTIONS = {
     "by": "what a fold leaves out: corpus (default) or speakers, a group of every corpus",
     "groups": "how many groups of speakers (default: 5)",
+    "heads": "one head for all corpora (default), or own: each its own classes, with by=speakers",
 }
 
 
@@ -20,6 +22,5 @@ def read_corpus(args: argparse.Namespace) -> tuple[dict, list[Utterance]]:
     if not args.policy:
         raise SertlError("--policy chooses the union, a file in conf/unions")
     by = args.prepare.get("by", CORPUS)
-    return load_union(
-        Path("conf/unions"), args.policy, args.corpus_dir, by, groups_of(args.prepare, 5)
-    )
+    groups, heads = groups_of(args.prepare, 5), args.prepare.get("heads", ONE)
+    return load_union(Path("conf/unions"), args.policy, args.corpus_dir, by, groups, heads)

@@ -179,11 +179,11 @@ class TwoStage(SERModel):
             return ctc_loss(found["asr"], found["lens"], batch.tokens, batch.token_lens)
         if task == "emo" and self.fusion == "shared" and self.training:
             each = [
-                self.emo_loss.on(self.classifiers["emo"](found[t]), batch) for t in self.features
+                self.emotion_loss(self.classifiers["emo"](found[t]), batch) for t in self.features
             ]
             return sum(value for value, _ in each) / len(each), each[0][1]
         if task == "emo":
-            return self.emo_loss.on(self.emotion(found), batch)
+            return self.emotion_loss(self.emotion(found), batch)
         return cross_entropy(self.classifiers[task](found[task]), getattr(batch, task))
 
     def total_loss(self, found: dict[str, torch.Tensor], batch) -> tuple[torch.Tensor, dict]:

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Every method that tunes something, under one protocol, against the frozen encoder: the same solved
+# start, the same number of updates on the same number of crops, all of them made on training and dev
+# speakers (nothing chosen), half of the way from start to result kept. The encoder's upper blocks are
+# tuned on dumped states. Writes exp/<name>_table.md. Interrupted, it goes on where it was.
+#
+# Usage, in a recipe's folder:
+#   ../../tools/tables/methods.sh NAME FIRST LABELS UPDATES "ROWS" [options of run.sh, but --tag, --method]
+#
+#   NAME     beginning of the experiments' tags
+#   FIRST    hidden state from which the tuned blocks go on, e.g. 2 of Whisper tiny's 4
+#   LABELS   hidden states that gmp_tl labels, and numbers of clusters, e.g. "[3,4] [64,256]"
+#   UPDATES  of each phase, e.g. 400
+#   ROWS     any of linear frozen last_blocks lora dora adapter prefix all_four wap wap_own two_stage
+#            gmp_tl; or all
+#   options  --set goes to the tuned rows only, and last
+#
+# Example: ../../tools/tables/methods.sh even 2 "[3,4] [64,256]" 400 all --corpus-dir /corpora/emodb \
+#            --upstream whisper_tiny_en --ckpt /models/whisper-tiny.en --speaker-norm online
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+set -euo pipefail
+# shellcheck source=rows.sh
+. "$(dirname "${BASH_SOURCE[0]}")/rows.sh"
+table_begin 5 "$@"
+name=$1
+first=$2
+read -r layers clusters <<< "$3"
+updates=$4
+chosen=" $5 "
+shift 5
+if [[ $chosen == " all " ]]; then
+  chosen=" linear frozen last_blocks lora dora adapter prefix all_four wap wap_own two_stage gmp_tl "
+fi
+
+options=()
+settings=()
+target=options
+for word in "$@"; do
+  if [[ $word == --set ]]; then target=settings; continue; fi
+  if [[ $word == --* ]]; then target=options; fi
+  if [[ $target == settings ]]; then settings+=("$word"); else options+=("$word"); fi
+done
+
+same=(data_conf.batch_size=16 data_conf.crop_sec=1.5 "optim_conf.updates=$updates"
+  "optim_conf.eval_updates=$updates")
+of_phase() { # PHASE SETTING… -> the settings of this phase alone
+  local phase=$1 word
+  shift
+  for word in "$@"; do echo "${phase:+$phase.}$word"; done
+}
+tune() { # ROW METHOD LAST SETTINGS…: the last phase keeps half of the way
+  local row=$1 method=$2 last=$3
+  local -a kept
+  shift 3
+  mapfile -t kept < <(of_phase "$last" select=last select_conf.refit=true "select_conf.lambdas=[0.5]")
+  row "${name}_$row" "$method" "${options[@]}" --set "${same[@]}" "${kept[@]}" "$@" "${settings[@]}"
+}
+upper=("upstream_conf.from_layer=$first")
+
+for one in $chosen; do
+  case $one in
+    linear) reference "${name}_linear" "${options[@]}" --set "${settings[@]}" ;;
+    frozen) tune frozen peft/head main "${upper[@]}" optim_conf.epochs=0 optim_conf.updates=0 ;;
+    last_blocks) tune last_blocks peft/last_blocks main "${upper[@]}" ;;
+    all_four) tune all_four peft main "${upper[@]}" ;;
+    lora | dora | adapter | prefix) tune "$one" "peft/$one" main "${upper[@]}" ;;
+    wap) tune wap wap main ;;
+    wap_own) tune wap_own local_attributes finetune ;;
+    two_stage)
+      tune two_stage two_stage phase2 "${upper[@]}" phase1.optim_conf.lr=1e-4 \
+        phase1.optim_conf.lr_scale.heads=0.1 phase1.optim_conf.lr_scale.ctc=10 phase1.data_conf.crop_sec=0 ;;
+    gmp_tl)
+      tune gmp_tl gmp_tl main "${upper[@]}" "pseudo_labels.layers=$layers" \
+        "pseudo_labels.clusters=$clusters" ;;
+    *) die "there is no row $one" ;;
+  esac
+done
+python -m sertl.bin.compare --table "${experiments[@]}" --out "exp/${name}_table.md"
+log "done: $PWD/exp/${name}_table.md"
