@@ -13,20 +13,22 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def alone(folder: Path, wait: bool) -> Iterator[None]:
+def alone(folder: Path, wait: bool, shared: bool = False) -> Iterator[None]:
     """Hold `.<name>.lock` beside folder while it is written; a process that dies lets go of it.
 
     Args:
         folder: To write to; may not exist yet, and may be deleted meanwhile.
         wait: Until another process has finished; else its presence is an error.
+        shared: Beside others that share it, who write other files; not beside one that does not.
 
     Raises:
         SertlError: If another process writes to folder, unless wait.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with open(folder.with_name(f".{folder.name}.lock"), "w") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if not wait:
                 raise SertlError(
@@ -34,7 +36,7 @@ def alone(folder: Path, wait: bool) -> Iterator[None]:
                     "killed; wait for it, or end it"
                 ) from None
             logger.info("%s: another process is writing it; waiting", folder)
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            fcntl.flock(stream, kind)
         except OSError as error:
             logger.warning("%s: no file locks here (%s); do not write it twice", folder, error)
         yield

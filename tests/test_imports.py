@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Low to high; a module imports from its own layer or a lower one.
 LAYERS = [
-    {"errors", "log", "seed", "atomic", "cli", "provenance", "lock", "yaml_text"},
+    {"errors", "log", "seed", "atomic", "cli", "provenance", "lock", "shard", "yaml_text"},
     {"schema"},
     {"config", "run_file", "fingerprint"},
     {"registry", "runs"},

@@ -40,6 +40,7 @@ token_type=char      # stage 2, where there is text: char, bpe or none
 corpus_conf=conf/corpus.yaml # labels, counts, folds of the corpus
 conf_dir=../../conf  # upstream/, method/
 allow_subset=false   # accept other counts than conf/corpus.yaml expects
+shard=""             # i/N: only the i-th of N parts, of stage 1 or 3, or of the folds and seeds of 4 to 7: docs/cluster.md
 redo=false           # delete the chosen stages' output and start again
 # end of options
 # shellcheck source=/dev/null
@@ -52,6 +53,15 @@ seed=$(whole_numbers --seed "$seed")
 folds=$(whole_numbers --folds "$folds")
 [[ -n $seed ]] || die "--seed needs a number"
 (( stage <= stop_stage && stop_stage <= 9 )) || die "stages are 0 to 9, got $stage to $stop_stage"
+parts=()
+if [[ -n $shard ]]; then # several machines are at the same stages, so that none may need another's
+  [[ $shard =~ ^([0-9]{1,6})/([0-9]{1,6})$ ]] || die "--shard $shard: expected i/N, as in 3/16"
+  this_part=$(( 10#${BASH_REMATCH[1]} )) num_parts=$(( 10#${BASH_REMATCH[2]} ))
+  (( 1 <= this_part && this_part <= num_parts )) || die "--shard $shard: expected i from 1 to N"
+  (( stage == stop_stage && (stage == 1 || stage == 3) || 4 <= stage && stop_stage <= 7 )) \
+    || die "--shard is for --stage 1, for --stage 3, or for some of 4 to 7; then go on without it"
+  parts=(--shard "$shard")
+fi
 
 [[ -z $pair || -z $policy ]] || die "here a pair of corpora is chosen, by --pair; --policy is not for it"
 policy=$policy$pair
@@ -130,8 +140,8 @@ fi
 if in_stage 1; then
   log "Stage 1: $corpus_dir -> $all, with the counts of $corpus_conf"
   job python local/prepare_data.py --corpus-dir "$corpus_dir" "${corpus[@]}" --out "$all" --nj "$nj" \
-    "${own[@]}" "${subset[@]}" "${flags[@]}"
-  job python -m sertl.bin.validate_data_dir "$all"
+    "${own[@]}" "${subset[@]}" "${flags[@]}" "${parts[@]}"
+  if [[ -z $shard ]]; then job python -m sertl.bin.validate_data_dir "$all"; fi
 fi
 
 if in_stage 2; then
@@ -174,7 +184,7 @@ if in_stage 3; then
       log "Stage 3: hidden states of $upstream ($what), ${sources[i]} -> ${dumps[i]}"
       job python -m sertl.bin.dump_feats --data "${sources[i]}" --upstream "$upstream" --ckpt "$ckpt" \
         --conf-dir "$conf_dir" --out "${dumps[i]}" --nj "$nj" --ngpu "$ngpu" \
-        --set "${upstream_set[@]}" "${pooled[@]}" --frames "${frames[i]}" "${flags[@]}"
+        --set "${upstream_set[@]}" "${pooled[@]}" --frames "${frames[i]}" "${flags[@]}" "${parts[@]}"
     done
   else
     log "Stage 3: skipped, $method reads audio"
@@ -194,11 +204,15 @@ fi
 slots=$nj
 if (( ngpu > 0 )); then slots=1; fi
 for_each_fold() { # NAME COMMAND…
-  local name=$1 s k i
+  local name=$1 s k i count=0
   local -a group all_folds
   shift
-  read -r -a all_folds <<< "$folds"
   for s in $seed; do
+    all_folds=()
+    for k in $folds; do
+      if [[ -z $shard ]] || (( count % num_parts == this_part - 1 )); then all_folds+=("$k"); fi
+      count=$(( count + 1 ))
+    done
     if [[ ${run[together]} == true ]]; then
       for (( i = 0; i < slots && i < ${#all_folds[@]}; i++ )); do
         group=()
@@ -208,7 +222,7 @@ for_each_fold() { # NAME COMMAND…
       done
       continue
     fi
-    for k in $folds; do
+    for k in "${all_folds[@]}"; do
       jobs_start "$slots" "$exp/seed$s/fold$k/$name.log" \
         "$@" --exp "$exp" --fold "$k" --seed "$s" --ngpu "$ngpu" "${flags[@]}"
     done

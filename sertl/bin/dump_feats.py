@@ -13,6 +13,7 @@ from sertl.data.datadir import read_data_dir
 from sertl.errors import SertlError
 from sertl.fingerprint import Progress, read_fingerprint
 from sertl.nn.frame_statistics import parse_statistics
+from sertl.shard import Shard
 from sertl.stages.dump import dump_feats
 from sertl.upstream.build import load_conf
 from sertl.upstream.precision import chosen_dtype
@@ -28,9 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--conf-dir", required=True, type=Path, help="folder that holds upstream/")
     parser.add_argument("--out", required=True, help="e.g. dump/whisper_tiny_en")
     parser.add_argument("--ckpt", default="", help="local weights: a file or a folder")
-    parser.add_argument(
-        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. dtype=bf16 pad_to_30s=true"
-    )
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="as dtype=bf16")
     parser.add_argument(
         "--layers", default="", help='all, or indices as in "6 9" (default: the conf\'s)'
     )
@@ -68,12 +67,23 @@ def arguments() -> argparse.Namespace:
         default="",
         help="with --pool: a dump of frames that saves running the encoder, if it is there",
     )
+    parser.add_argument(
+        "--shard",
+        default="",
+        metavar="i/N",
+        help="only the i-th of N parts, on any machine that shares the disk; then once without it",
+    )
+    parser.add_argument(
+        "--merge", action="store_true", help="join what shards have written, and write nothing"
+    )
     parser.add_argument("--redo", action="store_true", help="delete what is there and start again")
     return parser.parse_args()
 
 
 def main() -> None:
     args = arguments()
+    if args.shard and args.merge:
+        raise SertlError("--merge joins all shards: without --shard")
     changes = parse_overrides(args.set)
     if args.ckpt:
         changes["ckpt"] = args.ckpt
@@ -98,6 +108,8 @@ def main() -> None:
         pool=parse_statistics(args.pool),
         normalise=args.normalise,
         frames=args.frames or None,
+        shard=Shard.parse(args.shard),
+        merge=args.merge,
     )
 
 

@@ -6,6 +6,8 @@ paths on standard input. All finished folds and seeds of an experiment are avera
 --seeds or --folds choose some. With --out, a run that was interrupted goes on where it was.
 
     sertl predict --model exp/mini recordings/ > predictions.jsonl
+    sertl predict --model exp/mini --out all.jsonl --shard 3/16 wav.scp     # on 16 machines, then
+    sertl predict --model exp/mini --out all.jsonl --merge 16 wav.scp
     sertl predict --model emotion.sertl --timeline --format textgrid --out grids/ interviews/
 """
 
@@ -17,8 +19,10 @@ from pathlib import Path
 from sertl.cli import run
 from sertl.data.datadir import read_table
 from sertl.errors import SertlError
+from sertl.shard import Shard
+from sertl.use.merging import merge, own_recordings, part_of
 from sertl.use.opening import Opening, numbers
-from sertl.use.predict_lines import predict_lines
+from sertl.use.predict_lines import IDS, predict_lines
 from sertl.use.predict_timelines import plan_of, predict_timelines
 from sertl.use.prediction import FORMATS
 from sertl.use.recordings import Recording
@@ -48,6 +52,8 @@ def arguments() -> argparse.Namespace:
     add("--speaker-norm", default="", choices=("", "none"), help="none: ignore speakers, also "
         "where the model normalises them (default: as it was trained, causally)")  # fmt: skip
     add("--embeddings", default="", help="utterance vectors of one model, too: NAME.ark or .npy")
+    add("--shard", default="", metavar="i/N", help="only the i-th of N parts, to NAME.iofN")
+    add("--merge", type=int, default=0, metavar="N", help="join the files of N shards in --out")
     add("--keep-going", action="store_true", help="leave bad recordings out; exit status 3")
     add("--nj", type=int, default=1, help="processes side by side")
     add("--ngpu", type=int, default=0, choices=(0, 1), help="1: on the GPU")
@@ -67,6 +73,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     check(args)
+    if args.merge:
+        merge_shards(args)
+        return
     seeds, folds = numbers(args.seeds, "--seeds"), numbers(args.folds, "--folds")
     device = "cuda" if args.ngpu else "cpu"
     opening = Opening(args.model, tuple(seeds), tuple(folds), args.ckpt or None, device)
@@ -76,8 +85,9 @@ def main() -> None:
         raise SertlError(
             "this model knows speakers by what they said before, in order: --nj 1 with --speakers"
         )
-    found = find_sources(args.inputs, sys.stdin)
-    recordings = [Recording(utt, path, spks.get(utt)) for utt, path in found]
+    recordings = all_recordings(args, spks)
+    if shard := Shard.parse(args.shard):
+        recordings, args.out = own_recordings(recordings, shard), part_of(args.out, shard)
     begun = time.monotonic()
     if args.timeline:
         sec, failed = predict_timelines(args, predictor, opening, recordings, rttm)
@@ -92,6 +102,18 @@ def main() -> None:
     if failed:
         print(f"{len(failed)} left out:", *failed, sep="\n  ", file=sys.stderr)
         sys.exit(SOME_FAILED)
+
+
+def all_recordings(args: argparse.Namespace, spks: dict[str, str]) -> list[Recording]:
+    """What INPUT names, with speakers."""
+    found = find_sources(args.inputs, sys.stdin)
+    return [Recording(utt, path, spks.get(utt)) for utt, path in found]
+
+
+def merge_shards(args: argparse.Namespace) -> None:
+    """Join what shards predicted of the same inputs."""
+    merge(args.out, args.merge, all_recordings(args, {}), IDS[args.format], args.keep_going)
+    print(f"{args.out}: {args.merge} shards joined", file=sys.stderr)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -112,6 +134,11 @@ def check(args: argparse.Namespace) -> None:
         raise SertlError(f"--embeddings {args.embeddings}: a name that ends with .npy or .ark")
     if args.timeline:
         plan_of(args)
+    parts = args.shard or args.merge
+    if parts and (args.shard and args.merge or args.merge < 0):
+        raise SertlError("--merge N joins the files of N shards, without --shard")
+    if parts and (not args.out or args.timeline or args.embeddings):
+        raise SertlError("--shard and --merge: lines in --out, no timelines, no --embeddings")
     if args.plot and not args.timeline:
         raise SertlError("--plot draws a timeline: with --timeline")
     if args.speakers.startswith("cluster:") and not args.timeline:

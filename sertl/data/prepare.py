@@ -7,29 +7,26 @@ to `prepare_command`; options, policy, audio checks, counts and writing are done
 
 import argparse
 import logging
-import sys
-import time
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
-from sertl.data.audio import SAMPLE_RATE, AudioFacts, inspect_audio
+from sertl.data.audio import SAMPLE_RATE
+from sertl.data.audio_checks import audio_facts, check_shard, folder_of
 from sertl.data.corpus import Corpus, apply_policy, check_counts, load_corpus
 from sertl.data.datadir import Utterance, read_data_dir, write_data_dir
 from sertl.data.table import listing
 from sertl.errors import SertlError, unknown_name
 from sertl.fingerprint import Progress, begin, finish, read_fingerprint, text_hash
 from sertl.lock import alone
+from sertl.shard import Shard
 from sertl.yaml_text import save_yaml
 
 logger = logging.getLogger(__name__)
 
-LOG_EVERY_SEC = 10
 SHOWN = 20  # ids in a warning
 
 
@@ -49,6 +46,12 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--redo", action="store_true", help="delete --out and make it afresh")
     parser.add_argument("--nj", type=int, default=1, help="processes that check audio files")
+    parser.add_argument(
+        "--shard",
+        default="",
+        metavar="i/N",
+        help="only check the audio of the i-th of N parts; a run without it joins them",
+    )
     parser.add_argument(
         "--check-only",
         action="store_true",
@@ -108,8 +111,12 @@ def prepare_command(
     args = parse_arguments(description, options)
     corpus = load_corpus(args.conf, args.policy)
     rest = (args.allow_subset, args.redo, args.nj, args.check_only)
-    with nullcontext() if args.check_only else alone(args.out, wait=True):
-        prepare(corpus, read(args), args.out, *rest)
+    shard = Shard.parse(args.shard)
+    if shard is not None and args.redo:
+        raise SertlError(f"--redo --shard {shard}: delete {args.out} instead, before any shard")
+    shares = shard is not None  # the disk with others, who write other files
+    with nullcontext() if args.check_only else alone(args.out, wait=True, shared=shares):
+        prepare(corpus, read(args), args.out, *rest, shard)
 
 
 def describe_command(
@@ -152,6 +159,7 @@ def prepare(
     redo: bool = False,
     nj: int = 1,
     check_only: bool = False,
+    shard: Shard | None = None,
 ) -> None:
     """Make the data directory of a corpus.
 
@@ -163,6 +171,7 @@ def prepare(
         redo: Delete what is there and start afresh.
         nj: Processes that decode audio.
         check_only: Check labels, counts and that audio files exist, and write nothing.
+        shard: Only look at this part's audio (audio_checks.py).
 
     Raises:
         SertlError: On repeated ids, unknown labels, wrong counts, or unusable audio (all at once).
@@ -192,11 +201,15 @@ def prepare(
         read_data_dir(out)  # raises if a file was changed or deleted since
         logger.info("%s: made before from the same inputs, skipped", out)
         return
-    kept = _check_all_audio(kept, nj)
+    if shard is not None:
+        check_shard(kept, out, shard, nj)
+        return
+    kept = _check_all_audio(kept, out, nj)
     write_data_dir(out, kept, corpus.labels, corpus.vad_range)
     # Only now: the new directory has replaced the old one and its record.
     begin(out, inputs)
     finish(out)
+    shutil.rmtree(folder_of(out), ignore_errors=True)
     logger.info("%s: %d utterances written", out, len(kept))
 
 
@@ -234,9 +247,9 @@ def _log_counts(
             logger.info("  %d have valence, arousal or dominance outside %g-%g", outside, low, high)
 
 
-def _check_all_audio(utts: list[Utterance], nj: int) -> list[Utterance]:
+def _check_all_audio(utts: list[Utterance], out: Path, nj: int) -> list[Utterance]:
     """Decode every file and return the utterances with their durations."""
-    facts = list(_inspect([u.wav for u in utts], nj))
+    facts = audio_facts(utts, out, nj)
     problems = [
         f"{u.utt} {u.wav}: {problem}"
         for u, fact in zip(utts, facts, strict=True)
@@ -262,24 +275,3 @@ def _check_all_audio(utts: list[Utterance], nj: int) -> list[Utterance]:
             more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
             logger.warning("  identical audio: %s%s", ", ".join(ids[:SHOWN]), more)
     return [replace(u, dur_sec=fact.dur_sec) for u, fact in zip(utts, facts, strict=True)]
-
-
-def _inspect(wavs: list[str], nj: int) -> Iterator[AudioFacts]:
-    """Inspect files in nj processes, with progress."""
-    is_terminal = sys.stderr.isatty()
-    start = logged = time.monotonic()
-    with ExitStack() as stack:
-        results = map(inspect_audio, wavs)
-        if nj > 1:
-            pool = stack.enter_context(ProcessPoolExecutor(nj))
-            results = pool.map(inspect_audio, wavs, chunksize=16)
-        bar = tqdm(results, "checking audio", len(wavs), disable=not is_terminal, unit="file")
-        for done, fact in enumerate(bar, start=1):
-            yield fact
-            now = time.monotonic()
-            if not is_terminal and now - logged > LOG_EVERY_SEC:
-                rate, logged = done / (now - start), now
-                eta = (len(wavs) - done) / rate
-                logger.info(
-                    "audio: %d of %d, %.0f files/s, %.0f s left", done, len(wavs), rate, eta
-                )

@@ -177,6 +177,28 @@ class ChunkFile(Record):
     num_samples: dict[str, int] = {}
 
 
+class AudioFactsLine(Record):
+    """What a shard of stage 1 found in an audio file."""
+
+    wav: str
+    bytes: int
+    mtime_ns: int
+    dur_sec: float
+    sample_rate: int
+    channels: int
+    problems: list[str]
+    sha1: str
+
+
+class ShardFile(Record):
+    """What a shard of a dump wrote."""
+
+    shard: str
+    chunks: int
+    utts: int
+    ids: str
+
+
 class FinishedFile(Record):
     """A run of run.sh that has ended."""
 

@@ -13,6 +13,7 @@ process loses at most the chunk it was at, 10 to 50 utterances in a corpus of up
 
 import logging
 import os
+import re
 import shutil
 import sys
 import time
@@ -28,8 +29,9 @@ from sertl.data.audio import SAMPLE_RATE, audio_hash
 from sertl.data.datadir import DataDir, Utterance, write_table
 from sertl.data.feats import FeatsStore, encoder_differences
 from sertl.errors import SertlError
-from sertl.lock import alone
+from sertl.shard import Shard
 from sertl.stages.dump_chunk import Chunk, Job, cut_chunks, pool_chunk, read_record
+from sertl.stages.dump_shards import FOLDER, check_manifests, claimed, write_manifest
 from sertl.stages.dump_workers import choose_devices, run_chunks
 from sertl.upstream.build import describe, dump_layers
 from sertl.upstream.encoder import Upstream
@@ -56,6 +58,8 @@ def dump_feats(
     pool: Sequence[str] = (),
     normalise: bool = False,
     frames: str | os.PathLike | None = None,
+    shard: Shard | None = None,
+    merge: bool = False,
 ) -> None:
     """Dump the features of every utterance, unless that is done; go on where a run was stopped.
 
@@ -69,15 +73,15 @@ def dump_feats(
         batch_sec: Padded audio per forward pass, in seconds; a longer clip is a batch of its own.
         redo: Delete what is there and start again.
         chunk_utts: Utterances that become visible together; 0 chooses by the size of the corpus.
-        tuned: An encoder whose weights are not those of the conf's checkpoint, and a hash of them;
-            it works in this process, whatever nj.
+        tuned: An encoder of other weights than the conf's, and their hash; in this process.
         pool: Statistics of the frames (nn/frame_statistics.py) to store instead of them.
         normalise: With pool: layer-normalise every frame first.
         frames: With pool: a dump of frames, which is used if it is there, finished and fits.
+        shard: Write only this part; a run without it then writes what is missing, and joins all.
+        merge: Only join what shards have written.
 
     Raises:
-        SertlError: Bad or changed audio, other inputs than those of the files that are there, too
-            little disk or memory.
+        SertlError: Bad audio, other inputs than those of what is there, no space; missing shards.
     """
     check_dump(data, batch_sec)
     devices = choose_devices(nj, ngpu)[: None if tuned is None else 1]
@@ -87,21 +91,43 @@ def dump_feats(
     if tuned is not None:
         inputs["weights"] = tuned[1]
     store = _pool_source(frames, inputs, job, redo) if pool else None
-    with alone(job.out, wait=True):
-        progress = fingerprint.begin(job.out, inputs, redo)
+    with claimed(job, inputs, redo, shard) as progress:
         if progress is fingerprint.Progress.DONE:
             logger.info("%s: %d utterances are there already", job.out, len(utts))
             return
         chunks = cut_chunks(utts, chunk_utts)
-        todo = [chunk for chunk in chunks if read_record(job, chunk) is None]
-        if progress is fingerprint.Progress.RESUME:
-            left = sum(len(c.utts) for c in todo)
-            logger.info("%s: going on, %d of %d utterances left", job.out, left, len(utts))
-        _write_chunks(job, todo, devices, store or (tuned and tuned[0]))
-        _join(job, chunks)
-        fingerprint.finish(job.out)
-        _tidy(job, chunks)
-    logger.info("%s: %d utterances, layers %s", job.out, len(utts), job.layers)
+        if merge:
+            check_manifests(job, chunks)
+        own = [c for c in chunks if shard is None or shard.takes(c.number)]
+        _go_on(job, own, devices, store or (tuned and tuned[0]))
+        if shard is not None:
+            write_manifest(job, shard, own)
+        else:
+            _finish(job, chunks)
+
+
+def _go_on(
+    job: Job,
+    chunks: Sequence[Chunk],
+    devices: Sequence[str],
+    source: Upstream | FeatsStore | None,
+) -> None:
+    """Write those of the chunks that are not whole."""
+    todo = [chunk for chunk in chunks if read_record(job, chunk) is None]
+    left, count = (sum(len(c.utts) for c in some) for some in (todo, chunks))
+    if left < count or not todo:
+        logger.info("%s: going on, %d of %d utterances left", job.out, left, count)
+    _write_chunks(job, todo, devices, source)
+
+
+def _finish(job: Job, chunks: Sequence[Chunk]) -> None:
+    """Join all chunks, and say that the dump is done."""
+    _join(job, chunks)
+    fingerprint.finish(job.out)
+    _tidy(job, chunks)
+    logger.info(
+        "%s: %d utterances, layers %s", job.out, sum(len(c.utts) for c in chunks), job.layers
+    )
 
 
 def check_dump(data: DataDir, batch_sec: float) -> None:
@@ -157,7 +183,7 @@ def _write_chunks(
     """Write what is not there yet, and leave no file behind that is not whole."""
     _check_space(job, todo)
     try:
-        _sweep(job)
+        _sweep(job, todo)
         if isinstance(source, FeatsStore):
             logger.info("%s: pooling the frames in %s", job.out, source.dump)
             report(_pool_chunks(source, job, todo), todo)
@@ -168,7 +194,7 @@ def _write_chunks(
         error.filename = error.filename or str(job.out)
         raise
     finally:
-        _sweep(job)
+        _sweep(job, todo)
 
 
 def _pool_chunks(store: FeatsStore, job: Job, todo: Sequence[Chunk]) -> Iterator[Chunk | None]:
@@ -239,10 +265,13 @@ def _check_space(job: Job, todo: Sequence[Chunk]) -> None:
     logger.info("%s: %d layers, %.2f GiB to write", job.out, len(job.layers), needed)
 
 
-def _sweep(job: Job) -> None:
-    """Delete the unfinished temporary files of a run that was stopped."""
+def _sweep(job: Job, todo: Sequence[Chunk]) -> None:
+    """Delete the unfinished temporary files of these chunks, of a run that was stopped."""
+    numbers = {chunk.number for chunk in todo}
     for temporary in [*job.out.glob("layer*/.*.tmp*"), *job.out.glob("chunks/.*.tmp*")]:
-        temporary.unlink(missing_ok=True)
+        found = re.search(r"[0-9]+", temporary.name)
+        if found and int(found[0]) in numbers:
+            temporary.unlink(missing_ok=True)
 
 
 def _join(job: Job, chunks: Sequence[Chunk]) -> None:
@@ -266,7 +295,8 @@ def _join(job: Job, chunks: Sequence[Chunk]) -> None:
 
 def _tidy(job: Job, chunks: Sequence[Chunk]) -> None:
     """Delete what only a resume needs; the arks stay where feats.scp points."""
-    shutil.rmtree(job.out / "chunks", ignore_errors=True)
+    for folder in ("chunks", FOLDER):
+        shutil.rmtree(job.out / folder, ignore_errors=True)
     for layer in job.layers:
         for chunk in chunks:
             Path(f"{job.prefix(layer, chunk.number)}.scp").unlink(missing_ok=True)

@@ -186,3 +186,24 @@ def test_numbers():
 def test_importing_sertl_is_light():
     code = "import sys, sertl; assert 'torch' not in sys.modules; from sertl import Predictor"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_shards_are_joined_to_the_lines_of_one_run(model, tmp_path):
+    scp = tmp_path / "wav.scp"
+    rows = [f"{p.stem} {p}" for p in sorted(model.glob("*.wav"))]
+    scp.write_text("\n".join(rows) + "\n")
+    whole, out = tmp_path / "whole.tsv", tmp_path / "parts.tsv"
+    words = ("--model", model / "exp", "--format", "tsv", scp)
+    assert call(*words, "--out", whole).returncode == 0
+    for number in (3, 1):
+        assert call(*words, "--out", out, "--shard", f"{number}/3").returncode == 0
+    done = call(*words, "--out", out, "--merge", "3")
+    assert done.returncode == 1 and "of 3 shards these have not finished: 2/3" in done.stderr
+    assert call(*words, "--out", out, "--shard", "2/3").returncode == 0
+    done = call(*words[:-1], model / "a-0.wav", "--out", out, "--merge", "3")
+    assert done.returncode == 1 and "not those of these recordings" in done.stderr
+    assert call(*words, "--out", out, "--merge", "3").returncode == 0
+    assert out.read_text() == whole.read_text()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["parts.tsv", "wav.scp", "whole.tsv"]
+    for odd in (["--shard", "1/2"], ["--shard", "1/2", "--merge", "2", "--out", out]):
+        assert call(*words, *odd).returncode == 1

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from sertl.data import audio_checks
 from sertl.data import prepare as module
 from sertl.data.corpus import Corpus
 from sertl.data.datadir import Utterance, read_data_dir
@@ -46,7 +47,7 @@ def test_again_is_skipped_and_changes_are_named(utts, tmp_path, monkeypatch, cap
     caplog.set_level(logging.INFO)
     out = tmp_path / "all"
     prepare(CORPUS, utts, out)
-    monkeypatch.setattr(module, "inspect_audio", None)  # a second decoding would fail
+    monkeypatch.setattr(audio_checks, "inspect_audio", None)  # a second decoding would fail
     prepare(CORPUS, utts, out)
     assert "skipped" in caplog.text
     monkeypatch.undo()
