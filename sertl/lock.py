@@ -40,3 +40,18 @@ def alone(folder: Path, wait: bool, shared: bool = False) -> Iterator[None]:
         except OSError as error:
             logger.warning("%s: no file locks here (%s); do not write it twice", folder, error)
         yield
+
+
+def held(folder: Path) -> bool:
+    """Whether a process is writing to folder; False on a disk without locks."""
+    path = folder.with_name(f".{folder.name}.lock")
+    if not path.is_file():
+        return False
+    with open(path) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False

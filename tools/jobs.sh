@@ -3,12 +3,15 @@
 # Sourced: run commands that end with the script, alone or side by side, at most $1 at a time.
 #   job COMMAND…                        runs COMMAND; a signal to the script alone ends it too
 #   jobs_start LIMIT LOGFILE COMMAND…   waits for a free place, then starts COMMAND in the background
+#   jobs_begin N                        N jobs will come, so that the log can say how far they are
 #   jobs_wait                           waits for all; fails if any failed, showing the end of its log
 # Bash starts background jobs deaf to Ctrl-C; so while there are any, a signal to the script ends them.
 # Needs log and die (log.sh).
 
+JOBS_EVERY_SEC=${JOBS_EVERY_SEC:-10}
+
 declare -A _job_log=()
-_jobs_failed=0
+_jobs_failed=0 _jobs_done=0 _jobs_begun=$SECONDS _jobs_told=$SECONDS jobs_total=0
 
 _jobs_stop() { # STATUS
   trap - INT TERM HUP
@@ -31,6 +34,12 @@ _job_end() { # PID STATUS
     tail -n 5 "${_job_log[$1]}" >&2
   fi
   unset "_job_log[$1]"
+  _jobs_done=$((_jobs_done + 1))
+  if (( _jobs_done < jobs_total && SECONDS - _jobs_told >= JOBS_EVERY_SEC )); then
+    _jobs_told=$SECONDS
+    log "  $_jobs_done of $jobs_total jobs ended, ${#_job_log[@]} running," \
+      "about $(( (SECONDS - _jobs_begun) * (jobs_total - _jobs_done) / _jobs_done )) s left"
+  fi
 }
 
 # Polls: "wait -n PID…" knows nothing of a job that ended before it was called (bash 5.2).
@@ -65,6 +74,10 @@ job() {
   unset "_job_log[$pid]"
   trap - INT TERM HUP
   return "$status"
+}
+
+jobs_begin() {
+  jobs_total=$1 _jobs_done=0 _jobs_begun=$SECONDS _jobs_told=$SECONDS
 }
 
 jobs_start() {

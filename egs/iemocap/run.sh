@@ -204,15 +204,23 @@ fi
 slots=$nj
 if (( ngpu > 0 )); then slots=1; fi
 for_each_fold() { # NAME COMMAND…
-  local name=$1 s k i count=0
+  local name=$1 s k i place=0 count=0
   local -a group all_folds
+  local -A folds_of=() # of each seed, those that are done here
   shift
   for s in $seed; do
-    all_folds=()
     for k in $folds; do
-      if [[ -z $shard ]] || (( count % num_parts == this_part - 1 )); then all_folds+=("$k"); fi
-      count=$(( count + 1 ))
+      if [[ -z $shard ]] || (( place % num_parts == this_part - 1 )); then
+        folds_of[$s]+=" $k"
+        count=$(( count + 1 ))
+      fi
+      place=$(( place + 1 ))
     done
+  done
+  if [[ ${run[together]} == true ]]; then count=0; fi # seconds each: nothing to wait for
+  jobs_begin "$count"
+  for s in $seed; do
+    read -r -a all_folds <<< "${folds_of[$s]-}"
     if [[ ${run[together]} == true ]]; then
       for (( i = 0; i < slots && i < ${#all_folds[@]}; i++ )); do
         group=()

@@ -14,7 +14,18 @@ from sertl import __version__
 from sertl.cli import run
 from sertl.errors import unknown_name
 
-USERS = ("predict", "listen", "pack", "export", "demo", "serve", "layers", "compare", "doctor")
+USERS = (
+    "predict",
+    "listen",
+    "pack",
+    "export",
+    "demo",
+    "serve",
+    "layers",
+    "compare",
+    "status",
+    "doctor",
+)
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ another or at once, gives the files of a single run.
     dump/<upstream>/shards/3of16.json       what this shard wrote; gone when all is joined
 """
 
-import fcntl
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from sertl import fingerprint
 from sertl.atomic import write_json
 from sertl.errors import SertlError
-from sertl.lock import alone
+from sertl.lock import alone, held
 from sertl.run_file import read_run_json
 from sertl.schema.run_records import ShardFile
 from sertl.shard import Shard
@@ -46,8 +45,8 @@ def claimed(
     if redo:
         raise SertlError(f"--redo --shard {shard}: delete {job.out} instead, before any shard")
     with alone(job.out, wait=True, shared=True), alone(_folder(job) / shard.name, wait=False):
-        for path, other in _named(job, "lock"):
-            if other.count != shard.count and _held(path):
+        for _, other in _named(job, "lock"):
+            if other.count != shard.count and held(_folder(job) / other.name):
                 raise SertlError(
                     f"{job.out}: shard {other} is at work; shards of one number at a time"
                 )
@@ -112,14 +111,3 @@ def _named(job: Job, kind: str) -> Iterator[tuple[Path, Shard]]:
     ):
         if (found := NAMED.fullmatch(path.name)) and path.suffix == f".{kind}":
             yield path, Shard(int(found[1]), int(found[2]))
-
-
-def _held(path: Path) -> bool:
-    with open(path) as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # no locks on this disk, of which lock.py has warned
-            return False
-    return False

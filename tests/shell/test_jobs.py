@@ -97,3 +97,13 @@ def test_a_lone_command_keeps_its_status_and_its_input():
     script = HEAD + "job cat; job bash -c 'exit 7'; echo unreached"
     done = subprocess.run(["bash", "-c", script], input="hello", capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (7, "hello")
+
+
+def test_the_log_says_how_far_they_are(tmp_path):
+    script = """JOBS_EVERY_SEC=0
+        jobs_begin 3
+        for n in 1 2 3; do jobs_start 1 $n.log true; done
+        jobs_wait train"""
+    lines = bash(script, tmp_path).stderr.splitlines()
+    assert len(lines) == 2 and "1 of 3 jobs ended, 0 running, about 0 s left" in lines[0]
+    assert "2 of 3 jobs ended" in lines[1]

@@ -1,0 +1,42 @@
+# Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
+"""How far experiments are: done, running, stopped, best dev so far, time left.
+
+sertl status exp/whisper_tiny_en_linear
+sertl status exp/a exp/b --watch 30        # again every 30 s, until nothing runs
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from sertl.cli import run
+from sertl.errors import SertlError
+from sertl.report.status import RUNNING, status_table
+from sertl.use.opening import numbers
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("exp", nargs="+", type=Path, metavar="EXP", help="exp/<tag>")
+    parser.add_argument("--seeds", default="", help='that are to come too, as in "1 2 3"')
+    parser.add_argument("--folds", default="", help="that are to come (default: all of the data)")
+    parser.add_argument("--watch", type=float, default=0.0, metavar="SEC", help="look again")
+    args = parser.parse_args()
+    if args.watch < 0:
+        raise SertlError(f"--watch {args.watch}: seconds, above 0")
+    seeds, folds = numbers(args.seeds, "--seeds"), numbers(args.folds, "--folds")
+    while True:
+        running = False
+        for exp in args.exp:
+            table = status_table(exp, seeds, folds)
+            running = running or f" {RUNNING}" in table.notes[0]
+            print(f"{exp}\n{table.text()}", flush=True)
+        if not args.watch or not running:
+            break
+        time.sleep(args.watch)
+
+
+if __name__ == "__main__":
+    run(main)
