@@ -29,10 +29,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--conf-dir", required=True, type=Path, help="folder that holds upstream/")
     parser.add_argument("--out", required=True, help="e.g. dump/whisper_tiny_en")
     parser.add_argument("--ckpt", default="", help="local weights: a file or a folder")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="as dtype=bf16")
     parser.add_argument(
-        "--layers", default="", help='all, or indices as in "6 9" (default: the conf\'s)'
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. dtype=bf16 pad_to_30s=true"
     )
+    parser.add_argument("--layers", default="", help="all, or indices: '6 9' (default: the conf's)")
     parser.add_argument(
         "--nj", default=1, type=int, help="CPU processes of one thread (default: %(default)s)"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sertl.cli import run
 from sertl.errors import SertlError
-from sertl.report.status import RUNNING, status_table
+from sertl.report.status import RUNNING, experiment_status, status_table
 from sertl.use.opening import numbers
 
 
@@ -30,9 +30,9 @@ def main() -> None:
     while True:
         running = False
         for exp in args.exp:
-            table = status_table(exp, seeds, folds)
-            running = running or f" {RUNNING}" in table.notes[0]
-            print(f"{exp}\n{table.text()}", flush=True)
+            found = experiment_status(exp, seeds, folds)
+            running |= any(one.state == RUNNING for own in found.values() for one in own)
+            print(f"{exp}\n{status_table(exp, found).text()}", flush=True)
         if not args.watch or not running:
             break
         time.sleep(args.watch)

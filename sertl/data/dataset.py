@@ -4,6 +4,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from queue import Queue
 from threading import Thread
 
@@ -127,7 +128,6 @@ class UttDataset:
     ):
         self.classes = {name: list(values) for name, values in classes.items()}
         self.path, self.utts = data.path, list(data.utts.values())
-        self._corpus = {u.utt: u.own.get(CORPUS) for u in self.utts}
         known = self.classes.get("emo", [])
         unknown = sorted({u.emo for u in self.utts if u.emo is not None} - set(known))
         if unknown:
@@ -257,6 +257,10 @@ class UttDataset:
             labels = [self._pseudo(u.utt, start) for u, start in zip(utts, starts, strict=True)]
             batch.pseudo = _pad(labels, dim=1, value=-1)
         return batch
+
+    @cached_property
+    def _corpus(self) -> dict[str, str | None]:
+        return {u.utt: u.own.get(CORPUS) for u in self.utts}
 
     def own_heads(self, utts: Sequence[str]) -> torch.Tensor:
         """(B,) number of the head that is each utterance's own: that of its corpus.

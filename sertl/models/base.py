@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from sertl.data.own_classes import heads_of
 from sertl.nn.losses import ClassLoss
-from sertl.nn.own_heads import of_head
+from sertl.nn.own_heads import of_own_head
 from sertl.nn.span_mask import span_masks
 from sertl.registry import Registry
 from sertl.seed import derive_seed
@@ -229,11 +229,8 @@ class SERModel(nn.Module):
 
     def emotion_loss(self, logits: torch.Tensor, batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and weight of `emo_loss` on (B, C) logits, of each utterance's own head."""
-        heads = heads_of(self.spec.labels)
-        if heads is not None:
-            own = torch.tensor(heads, device=batch.emo.device)[batch.emo.clamp_min(0)]
-            logits = of_head(logits, heads, own)
-        return self.emo_loss.on(logits, batch)
+        own = of_own_head(logits, heads_of(self.spec.labels), batch.emo)
+        return self.emo_loss.on(own, batch)
 
     def evaluate(self, batch) -> tuple[torch.Tensor, dict, dict[str, torch.Tensor]]:
         """Dev: loss, stats and outputs in one pass."""

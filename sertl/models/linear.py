@@ -94,7 +94,7 @@ class Linear(SERModel):
 
     def _head(self, task: str, chosen: Mapping) -> SolvedHead:
         width = self.spec.hidden_size * len(self.names)
-        heads = heads_of(self.spec.labels) if task == "emo" else None
+        heads = heads_of(self.spec.all_classes.get(task, ()))
         return SolvedHead(width, self._size(task), chosen["parts"], task != "vad", heads)
 
     def solve(self, vectors: torch.Tensor, batch, groups: Sequence[str], device) -> None:

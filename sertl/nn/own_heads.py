@@ -24,6 +24,15 @@ def of_head(logits: torch.Tensor, heads: Sequence[int], rows: torch.Tensor) -> t
     return logits.masked_fill(rows.to(logits.device)[:, None] != numbers, CLOSED)
 
 
+def of_own_head(
+    logits: torch.Tensor, heads: Sequence[int] | None, classes: torch.Tensor
+) -> torch.Tensor:
+    """As of_head, of the heads of (B,) known classes, -1 where unknown; heads None: as they are."""
+    if heads is None:
+        return logits
+    return of_head(logits, heads, torch.tensor(heads, device=classes.device)[classes.clamp_min(0)])
+
+
 def log_probs(logits: torch.Tensor, heads: Sequence[int] | None) -> torch.Tensor:
     """(…, C) logits -> log-probabilities, which sum to 1 in each head; heads None: in all."""
     if heads is None:

@@ -1,10 +1,9 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """How far an experiment is: every phase of every seed and fold, from the files it writes."""
 
-import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +11,11 @@ from sertl import fingerprint
 from sertl.config import read_config
 from sertl.lock import held
 from sertl.report.tables import Table, percent
-from sertl.run_file import read_run_json, read_run_text
 from sertl.runs import PSEUDO_LABELS, Run
-from sertl.score.records import read_score
+from sertl.score.records import read_facts, read_log, read_score
 
 DONE, RUNNING, STOPPED, WAITING = "done", "running", "stopped", "waiting"
 STATES = (DONE, RUNNING, STOPPED, WAITING)
-REMEDY = "run its stage again"
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class PhaseStatus:
         made: Updates, or epochs, as it is budgeted; None where nothing is logged yet.
         budget: Of them; 0 where it has none.
         unit: update or epoch.
-        best: Score of its best dev so far, by name; {} without dev.
+        dev_ua: Of its best dev so far; None without.
         sec: Since it began, or that it took.
     """
 
@@ -40,7 +37,7 @@ class PhaseStatus:
     made: int | None = None
     budget: int = 0
     unit: str = "epoch"
-    best: dict[str, float] | None = None
+    dev_ua: float | None = None
     sec: float | None = None
 
     def words(self) -> str:
@@ -50,7 +47,7 @@ class PhaseStatus:
         words = [self.state]
         if self.state != DONE and self.made is not None:
             words.append(f"{self.unit} {self.made}" + (f" of {self.budget}" if self.budget else ""))
-        words += [f"dev UA {percent(self.best['ua'])}"] if self.best and "ua" in self.best else []
+        words += [f"dev UA {percent(self.dev_ua)}"] if self.dev_ua is not None else []
         words += [duration(self.sec)] if self.sec is not None else []
         return ", ".join(words)
 
@@ -74,24 +71,15 @@ def status_of(run: Run, phase: dict) -> PhaseStatus:
     if record is None:
         return PhaseStatus(name, RUNNING if busy else WAITING)
     done = record["state"] == fingerprint.Progress.DONE.value
-    log = _log(folder / "log.jsonl")
+    log = read_log(folder)
     optim = phase.get("optim_conf", {})
     unit = "update" if optim.get("updates") else "epoch"
     made = log[-1].get(unit) if log else None
-    best = [{k: v for k, v in e.items() if isinstance(v, float)} for e in log if e.get("best")]
+    best = [entry.get("ua") for entry in log if entry.get("best")]
     sec = _seconds(folder, log) if done else time.time() - _begun(folder)
     state = DONE if done else RUNNING if busy else STOPPED
     budget = optim.get("updates") or optim.get("epochs") or 0
-    return PhaseStatus(name, state, made, budget, unit, best[-1] if best else {}, sec)
-
-
-def _log(path: Path) -> list[dict]:
-    """Whole lines of a log that may be growing."""
-    if not path.is_file():
-        return []
-    text = read_run_text(path, REMEDY)
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    return [one for one in map(json.loads, lines) if isinstance(one, dict)]
+    return PhaseStatus(name, state, made, budget, unit, best[-1] if best else None, sec)
 
 
 def _begun(folder: Path) -> float:
@@ -102,12 +90,13 @@ def _seconds(folder: Path, log: Sequence[dict]) -> float | None:
     if log:
         return sum(entry.get("sec", 0.0) for entry in log)
     path = folder / "run.json"
-    found = read_run_json(path, None, REMEDY) if path.is_file() else {}
-    return found.get("seconds")
+    return read_facts(path).get("seconds") if path.is_file() else None
 
 
-def status_table(exp: Path, seeds: Sequence[int] = (), folds: Sequence[int] = ()) -> Table:
-    """A row for each seed and fold.
+def experiment_status(
+    exp: Path, seeds: Sequence[int] = (), folds: Sequence[int] = ()
+) -> dict[Run, list[PhaseStatus]]:
+    """Every phase of each seed and fold.
 
     Args:
         exp: exp/<tag>.
@@ -121,17 +110,20 @@ def status_table(exp: Path, seeds: Sequence[int] = (), folds: Sequence[int] = ()
     there = [run for p in exp.glob("seed*/fold*") if p.is_dir() and (run := Run.of(p))]
     wanted = {run.fold for run in there} | {*(folds or _folds_of(data))}
     cells = {(seed, fold) for seed in {*seeds, *(run.seed for run in there)} for fold in wanted}
-    rows, found = [], []
-    for seed, fold in sorted(cells):
-        run = Run(exp, seed, fold)
-        states = [status_of(run, phase) for phase in phases]
-        found += states
+    runs = [Run(exp, seed, fold) for seed, fold in sorted(cells)]
+    return {run: [status_of(run, phase) for phase in phases] for run in runs}
+
+
+def status_table(exp: Path, found: Mapping[Run, Sequence[PhaseStatus]]) -> Table:
+    """A row for each seed and fold."""
+    rows = []
+    for run, states in found.items():
         decoded = fingerprint.read_fingerprint(run.decoded("test"))
         done = decoded is not None and decoded["state"] == fingerprint.Progress.DONE.value
         words = [one.words() for one in states]
-        rows.append([str(seed), str(fold), *words, "done" if done else "–", _score(run)])
-    head = ["seed", "fold", *(phase["name"] for phase in phases), "decoded", "test UA"]
-    return Table("", head, rows, [summary(found)])
+        rows.append([str(run.seed), str(run.fold), *words, "done" if done else "–", _score(run)])
+    head = ["seed", "fold", *(p["name"] for p in phases_of(exp)[0]), "decoded", "test UA"]
+    return Table("", head, rows, [summary([one for own in found.values() for one in own])])
 
 
 def _folds_of(data: Path) -> range:

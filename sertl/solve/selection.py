@@ -15,7 +15,7 @@ import torch
 
 from sertl.data.own_classes import heads_of
 from sertl.errors import SertlError
-from sertl.nn.own_heads import log_probs, of_head
+from sertl.nn.own_heads import log_probs, of_own_head
 from sertl.nn.solved_head import COMBINE, SolvedHead, mean_of_probabilities, stacked
 from sertl.score import metrics
 from sertl.solve.linear_problem import LinearProblem, Weights
@@ -336,8 +336,7 @@ def _score(said: torch.Tensor, target: Target, criterion: str) -> tuple[float, f
     loss = -balanced_loss(said, target.values)
     if criterion == "loss":
         return loss, 0.0
-    if target.heads is not None:
-        said = of_head(said, target.heads, torch.tensor(target.heads)[target.values])
+    said = of_own_head(said, target.heads, target.values)
     confusion = metrics.confusion_matrix(
         target.values.numpy(), said.argmax(dim=1).numpy(), target.num_classes
     )

@@ -115,7 +115,7 @@ def _go_on(
     """Write those of the chunks that are not whole."""
     todo = [chunk for chunk in chunks if read_record(job, chunk) is None]
     left, count = (sum(len(c.utts) for c in some) for some in (todo, chunks))
-    if left < count or not todo:
+    if left < count:
         logger.info("%s: going on, %d of %d utterances left", job.out, left, count)
     _write_chunks(job, todo, devices, source)
 

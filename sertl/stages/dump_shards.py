@@ -106,8 +106,6 @@ def _folder(job: Job) -> Path:
 
 
 def _named(job: Job, kind: str) -> Iterator[tuple[Path, Shard]]:
-    for path in sorted(
-        _folder(job).glob(f"*.{kind}") if kind == "json" else _folder(job).glob(".*")
-    ):
-        if (found := NAMED.fullmatch(path.name)) and path.suffix == f".{kind}":
+    for path in sorted(_folder(job).glob(f"*.{kind}")):  # names with a dot first, too
+        if found := NAMED.fullmatch(path.name):
             yield path, Shard(int(found[1]), int(found[2]))

@@ -16,7 +16,7 @@ from sertl.data.dataset import UttDataset
 from sertl.data.folds import FoldDir
 from sertl.data.own_classes import heads_of
 from sertl.models.base import SERModel
-from sertl.nn.own_heads import log_probs, of_head
+from sertl.nn.own_heads import log_probs, of_own_head
 from sertl.score import metrics
 from sertl.solve.linear_problem import LinearProblem
 from sertl.solve.selection import balanced_loss
@@ -56,8 +56,7 @@ class FrozenHead:
         weight, bias = problem.on_vectors(found)
         standard = (held.to(device, torch.float64) - problem.mean) / problem.std
         logs = log_probs(standard @ weight.T + bias, heads).cpu()
-        if heads is not None:
-            logs = of_head(logs, heads, torch.tensor(heads)[wanted])
+        logs = of_own_head(logs, heads, wanted)
         confusion = metrics.confusion_matrix(
             wanted.numpy(), logs.argmax(dim=1).numpy(), len(self.labels)
         )

@@ -10,7 +10,7 @@ from sertl import fingerprint
 from sertl.atomic import write_json, write_text
 from sertl.errors import SertlError
 from sertl.lock import alone, held
-from sertl.report.status import PhaseStatus, duration, status_table, summary
+from sertl.report.status import PhaseStatus, duration, experiment_status, status_table, summary
 from sertl.runs import Run
 from sertl.stages.experiment import resolve
 from sertl.yaml_text import save_yaml
@@ -44,7 +44,7 @@ def test_every_state_is_seen(exp):
         stream.write('{"kind": "tr')  # the line that is being written
     write_json(first.decoded("test") / "x.json", {})
     with alone(first.phase("phase2"), wait=False):
-        table = status_table(exp)
+        table = status_table(exp, experiment_status(exp))
         assert held(first.phase("phase2")) and not held(first.phase("phase1"))
     assert table.header == ["seed", "fold", "phase1", "phase2", "decoded", "test UA"]
     cells = [[cell.rpartition(",")[0] or cell for cell in row] for row in table.rows]
@@ -55,7 +55,7 @@ def test_every_state_is_seen(exp):
     ]
     assert table.rows[0][2].endswith("20 s")
     assert table.notes == ["1 of 6 jobs done, 1 running, 1 stopped, 3 waiting"]
-    assert len(status_table(exp, seeds=[2], folds=[1]).rows) == 4  # folds 1 and 2 have begun
+    assert len(experiment_status(exp, seeds=[2], folds=[1])) == 4  # folds 1 and 2 have begun
 
 
 def test_time_left_is_that_of_what_was_done_side_by_side():
@@ -71,4 +71,4 @@ def test_time_left_is_that_of_what_was_done_side_by_side():
 
 def test_what_is_no_experiment_is_said(tmp_path):
     with pytest.raises(SertlError, match="config.yaml"):
-        status_table(tmp_path / "none")
+        experiment_status(tmp_path / "none")
