@@ -47,6 +47,7 @@ setup(
             "python-multipart>=0.0.20",
             "swagger-ui-bundle>=1.1",
         ],
+        "cluster": ["submitit>=1.5"],  # Slurm
         "microphone": ["sounddevice>=0.5"],
         "mini": ["espeakng-loader>=0.2.4"],
         "test": [

@@ -35,9 +35,18 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def lines_hash(lines: Iterable[str]) -> str:
+    """text_hash of lines joined by newlines, without ever holding them as one text."""
+    digest, between = hashlib.sha256(), b""
+    for line in lines:
+        digest.update(between + line.encode())
+        between = b"\n"
+    return digest.hexdigest()[:16]
+
+
 def ids_hash(ids: Iterable[str]) -> str:
     """Hash of a set of utterance ids, whatever their order."""
-    return text_hash("\n".join(sorted(ids)))
+    return lines_hash(sorted(ids))
 
 
 def file_hash(path: str | os.PathLike) -> str:

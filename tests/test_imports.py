@@ -28,6 +28,7 @@ LAYERS = [
     {"export", "serve"},
     {"stages"},
     {"report"},
+    {"jobs"},
     {"doctor"},
     {"bin"},
 ]

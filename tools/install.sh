@@ -77,6 +77,6 @@ else
 fi
 log "installing sertl and its packages"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-  --constraint "$constraints" --editable "${root}[train,onnx,export,timeline,serve,mini,test]"
+  --constraint "$constraints" --editable "${root}[train,onnx,export,timeline,serve,mini,cluster,test]"
 touch "$venv/.complete"
 log "installed into $venv"

@@ -17,7 +17,7 @@ esac
 command -v uv > /dev/null || die "uv is not there; pip install uv"
 cd "$root"
 extras=()
-for extra in train onnx export timeline serve mini test; do extras+=(--extra "$extra"); done
+for extra in train onnx export timeline serve mini cluster test; do extras+=(--extra "$extra"); done
 uv pip compile setup.py "${extras[@]}" --universal --python-version 3.10 --generate-hashes \
   --no-header --no-annotate --no-emit-index-url --output-file tools/lock.txt "$@" > /dev/null
 grep -v '^ ' tools/lock.txt | sed 's/ *\\$//' > tools/constraints.txt

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . ./path.sh
 python -c 'import pytest, hypothesis, xdist' 2> /dev/null || die "this Python has sertl's packages \
-but not those of its tests: pip install -e '.[train,onnx,export,timeline,serve,mini,test]'"
+but not those of its tests: pip install -e '.[train,onnx,export,timeline,serve,mini,cluster,test]'"
 jobs=${SERTL_TEST_JOBS:-$(env -u OMP_NUM_THREADS nproc)} # nproc obeys that variable
 export OMP_NUM_THREADS=1
 

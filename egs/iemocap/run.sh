@@ -34,6 +34,12 @@ seed="1"             # one training each, e.g. "1 2 3"
 phase=""             # stage 6: only this phase of the method
 nj=2                 # processes side by side
 ngpu=0               # 0: CPU; 1: one GPU; more: torchrun with as many processes
+nnodes=1             # machines of one training, for stages 4 and 6 alone: docs/cluster.md
+node_rank=""         # which of them this is, from 0; empty: as Slurm says
+rendezvous=""        # HOST:PORT of the first of them; empty: as Slurm says
+cluster=local        # where the jobs of stages 4 to 7 run: local, --nj side by side, or slurm
+cluster_set=()       # key=value …: options of sbatch, as partition=gpu time=240 mem=8G; the folder's cmd.sh sets both
+list_jobs=""         # a file: stages 4 to 7 add their jobs to it and run nothing
 set=()               # key=value …: change any key of a phase, pseudo_labels, the method or upstream.*: docs/keys.md
 tag=""               # name below exp/; empty: made of upstream, method and what was set
 token_type=char      # stage 2, where there is text: char, bpe or none
@@ -45,6 +51,8 @@ redo=false           # delete the chosen stages' output and start again
 # end of options
 # shellcheck source=/dev/null
 if [[ -f conf/defaults.sh ]]; then . conf/defaults.sh; fi # the recipe's own defaults
+# shellcheck source=/dev/null
+if [[ -f cmd.sh ]]; then . ./cmd.sh; fi # and the site's
 command="cd egs/${PWD##*/} && ./run.sh"
 for word in "$@"; do printf -v command '%s %q' "$command" "$word"; done
 . ../../tools/parse_options.sh
@@ -61,6 +69,18 @@ if [[ -n $shard ]]; then # several machines are at the same stages, so that none
   (( stage == stop_stage && (stage == 1 || stage == 3) || 4 <= stage && stop_stage <= 7 )) \
     || die "--shard is for --stage 1, for --stage 3, or for some of 4 to 7; then go on without it"
   parts=(--shard "$shard")
+fi
+
+listed=()
+if [[ -n $list_jobs ]]; then
+  (( 4 <= stage && stop_stage <= 7 )) || die "--list-jobs is for some of stages 4 to 7"
+  listed=(--list "$list_jobs")
+fi
+[[ $cluster == local || $cluster == slurm ]] || die "--cluster is local or slurm, got '$cluster'"
+if (( nnodes != 1 )); then
+  (( nnodes >= 1 )) || die "--nnodes: at least one machine"
+  [[ $cluster == slurm ]] || (( stage == stop_stage && (stage == 4 || stage == 6) )) \
+    || die "--nnodes is for --stage 4 or 6 alone, on each machine; or for --cluster slurm"
 fi
 
 [[ -z $pair || -z $policy ]] || die "here a pair of corpora is chosen, by --pair; --policy is not for it"
@@ -191,79 +211,30 @@ if in_stage 3; then
   fi
 fi
 
-# Each fold and seed in its own process; a log file each. The order of the loops is the order of
-# the work: with several seeds, every fold is seen once before the second seed begins. Where a fold
-# takes seconds (pooled features), the folds of a seed are dealt out to as many processes as may run.
-python=(python)
-if (( ngpu > 1 )); then python=(torchrun --standalone --nproc-per-node "$ngpu"); fi
-if [[ ${run[input]} == feats ]]; then
-  # A batch of cached frames takes tens of megabytes. glibc gives so much back to the system at once
-  # and asks for it anew, page by page; kept instead, it saves most of the time spent in the system.
-  python=(env MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_ARENA_MAX=1 "${python[@]}")
-fi
-slots=$nj
-if (( ngpu > 0 )); then slots=1; fi
-for_each_fold() { # NAME COMMAND…
-  local name=$1 s k i place=0 count=0
-  local -a group all_folds
-  local -A folds_of=() # of each seed, those that are done here
-  shift
-  for s in $seed; do
-    for k in $folds; do
-      if [[ -z $shard ]] || (( place % num_parts == this_part - 1 )); then
-        folds_of[$s]+=" $k"
-        count=$(( count + 1 ))
-      fi
-      place=$(( place + 1 ))
-    done
-  done
-  if [[ ${run[together]} == true ]]; then count=0; fi # seconds each: nothing to wait for
-  jobs_begin "$count"
-  for s in $seed; do
-    read -r -a all_folds <<< "${folds_of[$s]-}"
-    if [[ ${run[together]} == true ]]; then
-      for (( i = 0; i < slots && i < ${#all_folds[@]}; i++ )); do
-        group=()
-        for (( k = i; k < ${#all_folds[@]}; k += slots )); do group+=("${all_folds[k]}"); done
-        jobs_start "$slots" "$exp/seed$s/$name.$((i + 1)).log" \
-          "$@" --exp "$exp" --fold "${group[@]}" --seed "$s" --ngpu "$ngpu" "${flags[@]}"
-      done
-      continue
+# Stages 4 to 7: a job for each fold of each seed and stage, with a log file each, as soon as the one
+# before it has ended and there is a place. Where a fold takes seconds (pooled features), the folds of
+# a seed are dealt out to as many processes as may run.
+if (( stage <= 7 && 4 <= stop_stage )); then
+  what=([4]="train the teacher of $method" [5]="cluster hidden states and label frames"
+    [6]="train $method (${run[phases]})" [7]="decode ${sets[*]}")
+  stages=""
+  for number in 4 5 6 7; do
+    in_stage "$number" || continue
+    if [[ $number == 4 && ${run[teacher]} != true ]]; then
+      log "Stage 4: skipped, $method has no teacher"
+    elif [[ $number == 5 && ${run[pseudo_labels]} != true ]]; then
+      log "Stage 5: skipped, $method has no pseudo-labels"
+    else
+      stages+=" $number"
+      log "Stage $number: ${what[number]}, folds $folds, seeds $seed -> $exp"
     fi
-    for k in "${all_folds[@]}"; do
-      jobs_start "$slots" "$exp/seed$s/fold$k/$name.log" \
-        "$@" --exp "$exp" --fold "$k" --seed "$s" --ngpu "$ngpu" "${flags[@]}"
-    done
   done
-  jobs_wait "$name"
-}
-
-if in_stage 4; then
-  if [[ ${run[teacher]} == true ]]; then
-    log "Stage 4: train the teacher of $method, folds $folds, seeds $seed"
-    for_each_fold teacher "${python[@]}" -m sertl.bin.train --phase teacher
-  else
-    log "Stage 4: skipped, $method has no teacher"
+  if [[ -n $stages ]]; then
+    job python -m sertl.bin.run_jobs --exp "$exp" --stages "$stages" --seeds "$seed" --folds "$folds" \
+      --sets "${sets[@]}" --phase "$phase" --nj "$nj" --ngpu "$ngpu" --nnodes "$nnodes" \
+      --node-rank "$node_rank" --rendezvous "$rendezvous" --cluster "$cluster" \
+      --cluster-set "${cluster_set[@]}" "${listed[@]}" "${flags[@]}" "${parts[@]}"
   fi
-fi
-
-if in_stage 5; then
-  if [[ ${run[pseudo_labels]} == true ]]; then
-    log "Stage 5: cluster hidden states and label frames, folds $folds, seeds $seed"
-    for_each_fold pseudo_labels python -m sertl.bin.pseudo_labels
-  else
-    log "Stage 5: skipped, $method has no pseudo-labels"
-  fi
-fi
-
-if in_stage 6; then
-  log "Stage 6: train $method (${run[phases]}), folds $folds, seeds $seed -> $exp"
-  for_each_fold train "${python[@]}" -m sertl.bin.train --phase "$phase"
-fi
-
-if in_stage 7; then
-  log "Stage 7: decode ${sets[*]}"
-  for_each_fold decode python -m sertl.bin.decode --sets "${sets[@]}"
 fi
 
 if in_stage 8; then

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sertl.data.ark import read_array, read_scp
+from sertl.data.places import Places
 from sertl.errors import SertlError
 
 MAX_FRAMES = 200_000  # in a FrameSample
@@ -38,7 +39,7 @@ class Frames:
     ):
         self.scp = scp
         self.utts = sorted(utts)
-        self._specs = read_scp(scp)
+        self._specs = Places(read_scp(scp))
         missing = [utt for utt in self.utts if utt not in self._specs]
         if missing or not self.utts:
             raise SertlError(
@@ -66,6 +67,10 @@ class Frames:
         if matrix.shape != expected:
             raise SertlError(f"{self.scp}: {utt} has shape {matrix.shape}, expected {expected}")
         return matrix
+
+    def stored(self) -> list[str]:
+        """The ids as their frames are stored, for a pass over all of them."""
+        return self._specs.in_order(self.utts)
 
     def blocks(self, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Every frame once, shuffled: utterances in random order, and frames within a block.

@@ -25,7 +25,7 @@ def label_utterances(
         Utterance, (T,) int32 labels, (T,) float32 squared distances.
     """
     held: list[tuple[str, np.ndarray]] = []
-    for number, utt in enumerate(frames.utts, start=1):
+    for number, utt in enumerate(frames.stored(), start=1):
         held.append((utt, frames.read(utt)))
         if number < len(frames.utts) and sum(len(m) for _, m in held) < BLOCK_FRAMES:
             continue

@@ -5,6 +5,7 @@ WAV, AIFF, FLAC, Ogg; 8, 16, 24, 32 bit and float; any rate; any number of chann
 """
 
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ import soundfile
 from sertl.data.audio_header import BadAudio, check_promise
 from sertl.data.resampling import resample
 from sertl.data.table import listing
+from sertl.data.tar_members import member_of, open_recording
 from sertl.errors import SertlError
 
 SAMPLE_RATE = 16000
@@ -52,7 +54,8 @@ def read_audio(path: str | os.PathLike, utt: str | None = None) -> np.ndarray:
     """Read a whole file as 16 kHz mono.
 
     Args:
-        path: Audio file; a Kaldi pipe is not supported and never executed.
+        path: Audio file, or a place in a tar file (data/tar_members.py); a Kaldi pipe is not
+            supported and never executed.
         utt: Utterance id for the error message.
 
     Returns:
@@ -109,14 +112,14 @@ def check_sample_rate(rate: object) -> None:
         raise SertlError(f"sample_rate is {rate!r}, expected {RATES[0]:,} to {RATES[1]:,} Hz")
 
 
-def inspect_header(path: str | os.PathLike) -> None:
-    """Refuse a file that is no audio, or holds less than its header promises, without decoding it.
+def open_audio(path: str | os.PathLike) -> soundfile.SoundFile:
+    """Open a file, undecoded; refuse one that is no audio or holds less than its header promises.
 
     Raises:
         SertlError: Naming the file.
     """
     try:
-        _open(path).close()
+        return _open(path)
     except BadAudio as error:
         raise SertlError(f"{path}: {error}") from error
 
@@ -126,14 +129,17 @@ def _open(path: str | os.PathLike) -> soundfile.SoundFile:
     name = str(path).strip()
     if name.startswith("|") or name.endswith("|"):
         raise BadAudio("a shell pipe; pipes are not read or executed, write the audio to files")
-    path = Path(path)
+    member = member_of(path)
+    place = Path(path if member is None else member.tar)
     try:
-        mode = os.stat(path).st_mode
+        mode = os.stat(place).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise BadAudio("no regular file but a pipe, socket or device")
-        with open(path, "rb") as stream:
+        with open_recording(path) as stream:
             check_promise(stream)
-        file = soundfile.SoundFile(path)
+            stream.seek(0)
+            content = place if member is None else io.BytesIO(stream.read())
+        file = soundfile.SoundFile(content)
     except FileNotFoundError as error:
         raise BadAudio("no such file") from error
     except IsADirectoryError as error:
@@ -218,8 +224,8 @@ def audio_hash(utts: Iterable) -> str:
     digest, problems = hashlib.sha256(), []
     for utt in sorted(utts, key=lambda u: u.utt):
         try:
-            with open(utt.wav, "rb") as stream:
-                size = os.fstat(stream.fileno()).st_size
+            with open_recording(utt.wav) as stream:
+                size = stream.seek(0, os.SEEK_END)
                 digest.update(f"{utt.utt} {utt.dur_sec:.3f} {size}\n".encode())
                 for place in (0, size // 2, size - SAMPLED_BYTES):
                     stream.seek(max(0, place))

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from sertl.atomic import write_text
 from sertl.data.audio import AudioFacts, inspect_audio
 from sertl.data.datadir import Utterance
+from sertl.data.tar_members import recording_stat
 from sertl.run_file import parse_run_json, read_run_text
 from sertl.schema.run_records import AudioFactsLine
 from sertl.shard import Shard
@@ -79,10 +80,9 @@ def _known(folder: Path) -> Iterator[tuple[str, AudioFacts]]:
 def stamp_of(path: str) -> Stamp | None:
     """By which a changed file is known; None if there is none."""
     try:
-        found = Path(path).stat()
+        return recording_stat(path)
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
 
 
 def _inspect(wavs: Sequence[str], nj: int) -> Iterator[AudioFacts]:

@@ -18,7 +18,10 @@ from sertl.fingerprint import FILE as FINGERPRINT
 __all__ = ["DataDir", "Utterance", "read_data_dir", "read_table", "write_data_dir", "write_table"]
 
 
-@dataclass(frozen=True)
+NONE_OF_ITS_OWN: Mapping[str, str] = {}  # one for millions of utterances
+
+
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One utterance of a corpus; what is unknown is None.
 
@@ -51,7 +54,7 @@ class Utterance:
     session: str | None = None
     part: str | None = None
     order: str | None = None
-    own: Mapping[str, str] = field(default_factory=dict, hash=False)
+    own: Mapping[str, str] = field(default_factory=lambda: NONE_OF_ITS_OWN, hash=False)
     votes: Mapping[str, float] | None = field(default=None, hash=False)
 
     def value(self, name: str) -> object:
@@ -102,7 +105,7 @@ def _utterances(scan: Scan) -> dict[str, Utterance]:
                 known[one.name] = _read(one, text, scan.labels)
         own = {name: known.pop(name) for name in list(known) if name not in FIELDS}
         dur_sec = float(scan.tables["utt2dur"][utt])
-        utts[utt] = Utterance(utt, spk, wav, dur_sec, **known, own=own)
+        utts[utt] = Utterance(utt, spk, wav, dur_sec, **known, own=own or NONE_OF_ITS_OWN)
     return utts
 
 
@@ -199,21 +202,19 @@ def _write_files(
     spk2utt: dict[str, list[str]] = {}
     for u in utts:
         spk2utt.setdefault(u.spk, []).append(u.utt)
-    columns: dict[str, dict[str, str | None]] = {
-        "wav.scp": {u.utt: str(u.wav) for u in utts},
-        "utt2spk": {u.utt: u.spk for u in utts},
-        "spk2utt": {spk: " ".join(ids) for spk, ids in spk2utt.items()},
-        "utt2dur": {u.utt: f"{u.dur_sec:.6f}".rstrip("0").rstrip(".") for u in utts},
-    }
+    path.mkdir(parents=True)
+    write_table(path / "wav.scp", {u.utt: str(u.wav) or UNKNOWN for u in utts})
+    write_table(path / "utt2spk", {u.utt: u.spk for u in utts})
+    write_table(path / "spk2utt", {spk: " ".join(ids) for spk, ids in spk2utt.items()})
+    durs = {u.utt: f"{u.dur_sec:.6f}".rstrip("0").rstrip(".") for u in utts}
+    write_table(path / "utt2dur", durs)
     for one in fields:
-        columns[one.file] = {
+        column = {
             u.spk if one.of_speaker else u.utt: _written(one, u.value(one.name), labels)
             for u in utts
         }
-    path.mkdir(parents=True)
-    for name, column in columns.items():
-        if name in REQUIRED or any(column.values()):
-            write_table(path / name, {key: value or UNKNOWN for key, value in column.items()})
+        if any(column.values()):
+            write_table(path / one.file, {key: value or UNKNOWN for key, value in column.items()})
     if labels:
         write_text(path / "labels", "".join(f"{label}\n" for label in labels))
     if vad_range is not None:

@@ -171,8 +171,13 @@ class UttDataset:
                 self._cache = {}
 
     def _read_vectors(self, statistics: Sequence[str]) -> torch.Tensor:
-        rows = [self.feats.read_vectors(u.utt, statistics) for u in self.utts]
-        return torch.from_numpy(np.stack(rows))
+        places = {u.utt: i for i, u in enumerate(self.utts)}
+        out: np.ndarray | None = None
+        for utt in self.feats.in_order(places):
+            row = self.feats.read_vectors(utt, statistics)
+            out = np.empty((len(places), *row.shape), np.float32) if out is None else out
+            out[places[utt]] = row
+        return torch.from_numpy(out)
 
     def clip_vectors(self) -> torch.Tensor:
         """A vector of each utterance, for what speakers have in common.

@@ -2,13 +2,14 @@
 """Dumped hidden states of an utterance, frames or pooled vectors: all layers as one array."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sertl.data.ark import read_array, read_scp
 from sertl.data.datadir import read_table
+from sertl.data.places import Places
 from sertl.errors import SertlError
 from sertl.fingerprint import differences, require_done
 
@@ -62,7 +63,10 @@ class FeatsStore:
                 f"{self.dump} has no features of layer {missing}; it holds {found}. "
                 "Dump them (--redo --stage 3) or choose others (data_conf.layers)"
             )
-        self._scp = [read_scp(self.dump / f"layer{n}" / "feats.scp") for n in self.layers]
+        self._scp: list[Places] = []
+        for n in self.layers:
+            scp = read_scp(self.dump / f"layer{n}" / "feats.scp")
+            self._scp.append(Places(scp, self._scp[0] if self._scp else None))
         self.num_frames = read_counts(self.dump / "utt2num_frames")
         path = self.dump / "utt2num_samples"
         self.num_samples = read_counts(path) if path.is_file() else {}
@@ -93,7 +97,12 @@ class FeatsStore:
                 )
         self.num_frames = {**other.num_frames, **self.num_frames}
         self.num_samples = {**other.num_samples, **self.num_samples}
-        self._scp = [{**theirs, **mine} for mine, theirs in zip(self._scp, other._scp, strict=True)]
+        pairs = zip(self._scp, other._scp, strict=True)
+        self._scp = [Places({**theirs, **mine}) for mine, theirs in pairs]
+
+    def in_order(self, utts: Iterable[str]) -> list[str]:
+        """Ids as they are stored, for a pass over all of them."""
+        return self._scp[0].in_order(utts) if self._scp else list(utts)
 
     def check(self, utts: Sequence[str]) -> None:
         """Raise SertlError naming the utterances that were not dumped."""

@@ -18,7 +18,7 @@ from sertl.data.datadir import DataDir, read_data_dir, write_data_dir
 from sertl.data.split import DEV_RULES, SELECT, Fold, make_folds, per_class, shared_speakers
 from sertl.data.tokenizer import Tokenizer, learn_tokenizer, load_tokenizer
 from sertl.errors import SertlError
-from sertl.fingerprint import Progress, begin, file_hash, finish, ids_hash, text_hash
+from sertl.fingerprint import Progress, begin, file_hash, finish, ids_hash, lines_hash, text_hash
 from sertl.run_file import read_run_json
 from sertl.schema.run_records import ProtocolFile, Record
 
@@ -118,7 +118,7 @@ def write_folds(
         "protocol": protocol,
         "seed": seed,
         "num_utts": len(data.utts),
-        "utterances": text_hash("\n".join(map(repr, data.utts.values()))),
+        "utterances": lines_hash(map(repr, data.utts.values())),
         "folds": text_hash("".join(map(fold_hash, folds))),
         "token_type": token_type,
         "bpe_size": bpe_size if token_type in ("bpe", "unigram") else None,

@@ -19,8 +19,9 @@ from sertl.data.audio_checks import audio_facts, check_shard, folder_of
 from sertl.data.corpus import Corpus, apply_policy, check_counts, load_corpus
 from sertl.data.datadir import Utterance, read_data_dir, write_data_dir
 from sertl.data.table import listing
+from sertl.data.tar_members import is_recording, recording_stat
 from sertl.errors import SertlError, unknown_name
-from sertl.fingerprint import Progress, begin, finish, read_fingerprint, text_hash
+from sertl.fingerprint import Progress, begin, finish, lines_hash, read_fingerprint
 from sertl.lock import alone
 from sertl.shard import Shard
 from sertl.yaml_text import save_yaml
@@ -109,14 +110,29 @@ def prepare_command(
         options: See parse_arguments.
     """
     args = parse_arguments(description, options)
-    corpus = load_corpus(args.conf, args.policy)
+    make_data_dir(args, load_corpus(args.conf, args.policy), lambda: read(args))
+
+
+def make_data_dir(
+    args: argparse.Namespace, corpus: Corpus, read: Callable[[], Iterable[Utterance]]
+) -> None:
+    """What a prepare_data.py does with a corpus that it has described.
+
+    Args:
+        args: Of argument_parser.
+        corpus: The corpus.
+        read: Gives all utterances.
+
+    Raises:
+        SertlError: As prepare; --redo with --shard.
+    """
     rest = (args.allow_subset, args.redo, args.nj, args.check_only)
     shard = Shard.parse(args.shard)
     if shard is not None and args.redo:
         raise SertlError(f"--redo --shard {shard}: delete {args.out} instead, before any shard")
     shares = shard is not None  # the disk with others, who write other files
     with nullcontext() if args.check_only else alone(args.out, wait=True, shared=shares):
-        prepare(corpus, read(args), args.out, *rest, shard)
+        prepare(corpus, read(), args.out, *rest, shard)
 
 
 def describe_command(
@@ -186,14 +202,14 @@ def prepare(
         )
     check_counts(corpus, kept, allow_subset)
     if check_only:
-        missing = [f"{u.utt}: no such file {u.wav}" for u in kept if not Path(u.wav).is_file()]
+        missing = [f"{u.utt}: no such file {u.wav}" for u in kept if not is_recording(u.wav)]
         if missing:
             raise SertlError(listing(f"{corpus.name}: missing audio", missing))
         return
     inputs = {
         "corpus": asdict(corpus),
         "num_found": len(utts),
-        "utterances": text_hash("\n".join(sorted(f"{u} {_size(u.wav)}" for u in utts))),
+        "utterances": lines_hash(sorted(f"{u} {_size(u.wav)}" for u in utts)),
     }
     record = read_fingerprint(out)
     if record and record["state"] == Progress.DONE.value and not redo:
@@ -215,7 +231,7 @@ def prepare(
 
 def _size(path: str) -> int:
     """Bytes of a file, -1 if there is none (the audio check names it)."""
-    return Path(path).stat().st_size if Path(path).is_file() else -1
+    return recording_stat(path)[0] if is_recording(path) else -1
 
 
 def _refuse_repeated_ids(utts: list[Utterance]) -> None:

@@ -21,7 +21,7 @@ class Scan:
 
     Attributes:
         tables: File name to {key: value}; absent optional files are missing.
-        lines: File name to {key: line number}.
+        lines: File name to {key: line number}; empty for a clean table, see where().
         fields: Those whose files are there.
         labels: Classes in index order.
         vad_range: (lowest, highest) of the valence-arousal-dominance scale.
@@ -38,7 +38,10 @@ class Scan:
 
     def where(self, name: str, key: str) -> str:
         """Return "file:line" of a key."""
-        return f"{self.path / name}:{self.lines[name][key]}"
+        lines = self.lines[name]
+        if not lines:  # a clean table
+            lines |= {key: number for number, key in enumerate(self.tables[name], start=1)}
+        return f"{self.path / name}:{lines[key]}"
 
 
 def problems(
@@ -81,7 +84,8 @@ def scan_data_dir(path: str | os.PathLike, allow_pipe: bool = False) -> Scan:
     own = own_columns(p.name for p in scan.path.iterdir())
     scan.fields = [f for f in (*FIELDS.values(), *own) if os.path.lexists(scan.path / f.file)]
     for name in (*REQUIRED, *(f.file for f in scan.fields)):
-        found = scan_table(scan.path / name)
+        ids = scan.tables.get("wav.scp", {}) if name not in BY_SPEAKER else ()
+        found = scan_table(scan.path / name, ids)
         scan.tables[name], scan.lines[name] = found.table, found.line
         scan.problems += found.problems
     if not scan.tables["wav.scp"] and (scan.path / "wav.scp").is_file():

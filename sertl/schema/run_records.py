@@ -233,3 +233,19 @@ class LogEntry(Record):
 
     kind: str
     epoch: int = 0
+
+
+class JobLine(Record):
+    """A line of a list of jobs."""
+
+    stage: str
+    command: Annotated[list[str], Field(min_length=1)]
+    folder: str
+    log: str
+    exp: str
+    seed: int
+    folds: list[int]
+    phases: list[str]
+    needs: list[str]
+    nodes: Annotated[int, Field(ge=1)]
+    gpus: Annotated[int, Field(ge=0)]

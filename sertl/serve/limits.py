@@ -9,7 +9,7 @@ from pathlib import Path
 import soundfile
 from fastapi import HTTPException, Request, UploadFile
 
-from sertl.data.audio import inspect_header
+from sertl.data.audio import open_audio
 from sertl.errors import SertlError
 
 CHUNK = 1 << 16  # bytes
@@ -100,8 +100,8 @@ def check_length(path: Path, name: str, most_sec: float) -> float:
         HTTPException: 422 no audio, 413 too long.
     """
     try:
-        inspect_header(path)
-        sec = float(soundfile.info(path).duration)
+        with open_audio(path) as file:
+            sec = file.frames / file.samplerate
     except (SertlError, soundfile.SoundFileError, RuntimeError) as error:
         reason = str(error).replace(str(path), name)
         raise HTTPException(422, f"{reason}") from error

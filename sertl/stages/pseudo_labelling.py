@@ -33,6 +33,7 @@ from sertl.data.frame_labels import LabelSet, specs_of_labels
 from sertl.errors import SertlError
 from sertl.runs import DIAGNOSTICS, PSEUDO_LABELS, Run
 from sertl.seed import derive_seed
+from sertl.shard import Shard
 from sertl.stages.cluster_diagnostics import examples, timelines
 from sertl.stages.cross_fitting import dump_each, groups_of, teachers
 from sertl.stages.dump import dump_feats
@@ -63,8 +64,16 @@ class Speech:
     labelled: dict[str, Utterance]
 
 
-def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool) -> None:
+def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool, shard: Shard | None = None) -> None:
     """Make the frame labels of a fold and seed, unless they are there.
+
+    Args:
+        conf: The experiment's configuration.
+        run: The fold and seed.
+        use_gpu: Encode and cluster on a GPU.
+        redo: Delete what is there.
+        shard: Only dump this part of the hidden states that are clustered, nearly all of the work;
+            a run without it then dumps what is missing, clusters and labels.
 
     Raises:
         SertlError: The method has none; an unfinished teacher; layers that do not exist; other
@@ -72,6 +81,8 @@ def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool) -> None:
     """
     begun = time.monotonic()
     fold, wanted = FoldDir(Path(conf["data"]), run.fold), read_settings(conf)
+    if shard is not None and wanted["cross_fit"]:
+        raise SertlError("pseudo_labels.cross_fit: teachers with few utterances each; no --shard")
     speech = read_speech(fold, conf["transductive"], wanted["also"])
     check_settings(wanted, speech.learned_on)
     made_from, out = inputs_of(conf, run, fold, wanted, speech), run.phase(PSEUDO_LABELS)
@@ -81,7 +92,9 @@ def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool) -> None:
     device, feats = distributed.init(use_gpu), {}
     for source in wanted["sources"]:
         feats[source] = run.phase(f"{source}_feats")
-        dump_source(conf, run, fold, wanted, speech.labelled, source, use_gpu, redo)
+        dump_source(conf, run, fold, wanted, speech.labelled, source, use_gpu, redo, shard)
+    if shard is not None:
+        return
     num_frames = count_frames(next(iter(feats.values())))
     total = sum(num_frames[utt] for utt in speech.learned_on)
     limits = (wanted["clusters"], total, wanted["min_frames"])
@@ -106,6 +119,7 @@ def dump_source(
     source: str,
     use_gpu: bool,
     redo: bool,
+    shard: Shard | None = None,
 ) -> None:
     """Dump the hidden states that are clustered: of the teacher, or of the released encoder."""
     out, layers = run.phase(f"{source}_feats"), sorted(wanted["layers"])
@@ -118,6 +132,7 @@ def dump_source(
             ngpu=int(use_gpu),
             redo=redo,
             tuned=(encoder(conf, run, phase), teacher_hash(run, phase)),
+            shard=shard,
         )
 
     if source == "released" or "teacher" not in conf:

@@ -390,15 +390,23 @@ class Trainer:
         self.way.put(best["model"], self.state.share)
         self.live.refresh(self.train_set, self.seed, fit=True)
         self._write_best(self.state.share)
-        why = "by dev loss" if losses else "as given"
+        judge = "by dev loss" if self.head is None else "by the loss of a head solved on its output"
+        why = judge if losses else "as given"
         logger.info("lambda %g of the way from the start, %s", self.state.share, why)
 
     def _at(self, result: dict[str, torch.Tensor], share: float) -> float:
-        """Dev loss of emotion at a share of the way; what dev says there goes into the log."""
+        """Dev loss at a share of the way, of emotion if anything knows it; dev's words are logged.
+
+        Where a phase reads no emotions, a head solved on its frozen output says what its result is
+        worth to them: the loss of its own task alone says that it has learned, not what was lost.
+        """
         self.way.put(result, share)
         self.live.refresh(self.train_set, self.seed, fit=True)
-        self.live.refresh(self.dev_set, self.seed)
-        values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
+        if self.head is not None:
+            values = self.head.judge(self.model, self.device, self.dtype)
+        else:
+            self.live.refresh(self.dev_set, self.seed)
+            values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
         where = {"epoch": self.state.best_epoch, "update": self.state.best_update}
         self.record.write({"kind": "lambda", **where, "share": share, **values})
         return values.get("loss_emo", values["loss"])

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from math import gcd
 
 import numpy as np
-import soundfile
 
-from sertl.data.audio import SAMPLE_RATE, inspect_header
+from sertl.data.audio import SAMPLE_RATE, open_audio
 from sertl.data.resampling import reach, resample
 from sertl.errors import SertlError
 
@@ -29,9 +28,8 @@ class LongAudio:
     """
 
     def __init__(self, path: str | os.PathLike):
-        inspect_header(path)
         self.path = path
-        self._file = soundfile.SoundFile(path)
+        self._file = open_audio(path)
         rate = self._file.samplerate
         common = gcd(rate, SAMPLE_RATE)
         self._up, self._down = SAMPLE_RATE // common, rate // common

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import soundfile
 
 from sertl.data.audio import read_audio
+from sertl.data.tar_members import open_recording
 from sertl.errors import SertlError
 from sertl.use.opening import AnyPredictor
 from sertl.use.padded_batches import padded_batches
@@ -46,7 +47,8 @@ def batches(recordings: Iterable[Recording], batch_sec: float) -> Iterator[tuple
 def _header_sec(path: str) -> float:
     """Duration that the header promises; 0 where there is none to read, which reading reports."""
     try:
-        return float(soundfile.info(path).duration)
+        with open_recording(path) as stream:
+            return float(soundfile.info(stream).duration)
     except (soundfile.SoundFileError, OSError, RuntimeError):
         return 0.0
 

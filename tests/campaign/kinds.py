@@ -25,7 +25,7 @@ from trained_tiny import SHORT, experiment, noise_corpus  # noqa: E402
 from sertl.atomic import write_json  # noqa: E402
 from sertl.bin.keys import tables  # noqa: E402
 from sertl.config import load_method, parse_overrides, read_config  # noqa: E402
-from sertl.data.audio import check_audio, inspect_header, read_audio  # noqa: E402
+from sertl.data.audio import check_audio, open_audio, read_audio  # noqa: E402
 from sertl.data.corpus import load_corpus  # noqa: E402
 from sertl.data.datadir import read_data_dir  # noqa: E402
 from sertl.data.feats import FeatsStore  # noqa: E402
@@ -121,7 +121,7 @@ def read_all_audio(folder: Path) -> list:
     found = []
     for ending in FORMATS:
         path = folder / f"a.{ending}"
-        inspect_header(path)
+        open_audio(path).close()
         check_audio(path)
         found.append(read_audio(path).shape)
     return found

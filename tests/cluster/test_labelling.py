@@ -60,7 +60,7 @@ def test_utterances_fill_a_block_and_come_out_apart(frames, monkeypatch):
     monkeypatch.setattr(labelling, "BLOCK_FRAMES", 30)
     for utt, labels, distances in label_utterances(nearest, frames):
         assert np.array_equal(labels, one[utt]) and len(distances) == frames.num_frames[utt]
-    assert list(one) == frames.utts
+    assert list(one) == frames.stored() and sorted(one) == frames.utts
 
 
 def test_a_codebook_refuses_another_folds_ids(frames, tmp_path):

@@ -2,6 +2,7 @@
 """Folds of a pair: who is held out is in no stage of either side."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from recipes_of_pairs import (
@@ -51,10 +52,7 @@ def one_corpus(tmp_path):
             for session in "1234"
             for u in utterances([f"{session}F", f"{session}M"], TWO, session=session, style=name)
         ]
-        utts = [
-            type(u)(**{**vars(u), "utt": f"{u.spk}-{name}-{u.utt}", "wav": f"{name}{u.utt}"})
-            for u in utts
-        ]
+        utts = [replace(u, utt=f"{u.spk}-{name}-{u.utt}", wav=f"{name}{u.utt}") for u in utts]
         write_recipe(tmp_path, name, utts, TWO, group_by="session")
         conf = tmp_path / name / "conf/corpus.yaml"
         conf.write_text(conf.read_text().replace(f"name: {name}", "name: dialogues"))
@@ -123,7 +121,7 @@ def test_groups_that_one_side_lacks(one_corpus):
 def test_an_official_split_goes_with_every_fold(two_corpora):
     """As in ESD: by sentence, with all speakers in all parts."""
     utts = [
-        type(u)(**{**vars(u), "part": part, "utt": f"{u.utt}-{part}", "wav": f"{part}{u.wav}"})
+        replace(u, part=part, utt=f"{u.utt}-{part}", wav=f"{part}{u.wav}")
         for part in ("train", "dev", "test")
         for u in utterances("ab", ONE)
     ]

@@ -102,16 +102,6 @@ def test_help_prints_the_header_and_the_defaults(call):
     assert "--stage" in done.stdout and "first stage [0]" in done.stdout
 
 
-def test_a_failing_job_fails_the_pool(tmp_path):
-    script = f""". {ROOT}/tools/log.sh; . {ROOT}/tools/jobs.sh; set -euo pipefail
-for i in 1 2 3; do jobs_start 2 {tmp_path}/$i.log bash -c "echo job $i; exit $((i == 2))"; done
-jobs_wait pool; echo reached"""
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 1
-    assert "reached" not in done.stdout
-    assert "pool: 1 job(s) failed" in done.stderr and "job 2" in done.stderr
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("1", "1"), ("01 1 2", "1 2"), ("", ""), ("  3\n2 ", "3 2"), ("010", "10"), ("0", "0")],

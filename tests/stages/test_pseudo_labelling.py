@@ -20,6 +20,7 @@ from sertl.errors import SertlError
 from sertl.fingerprint import ids_hash
 from sertl.models.base import MODELS
 from sertl.runs import Run
+from sertl.shard import Shard
 from sertl.stages import pseudo_labelling
 from sertl.stages.decoding import decode
 from sertl.stages.experiment import resolve
@@ -313,6 +314,25 @@ def test_labels_of_teacher_and_released_encoder_side_by_side(trained, corpus, tm
         without = setup(corpus, sources)
         del without["teacher"]
         label_fold(without, other, False, True)
+
+
+def test_states_dumped_by_shards_give_the_same_labels(trained, corpus, tmp_path):
+    conf, run = copied(trained, tmp_path)
+    wanted = {p.name: p.read_bytes() for p in run.folder.glob("pseudo_labels/*/labels.ark")}
+    codebooks = [p.read_bytes() for p in sorted(run.folder.glob("pseudo_labels/*/centroids.npy"))]
+    for name in ("pseudo_labels", "teacher_feats"):
+        shutil.rmtree(run.folder / name)
+    for number in (2, 1):
+        label_fold(conf, run, False, False, Shard(number, 2))
+        assert not run.phase("pseudo_labels").exists()
+    label_fold(conf, run, False, False)
+    assert wanted == {p.name: p.read_bytes() for p in run.folder.glob("pseudo_labels/*/labels.ark")}
+    assert codebooks == [
+        p.read_bytes() for p in sorted(run.folder.glob("pseudo_labels/*/centroids.npy"))
+    ]
+    assert codebooks
+    with pytest.raises(SertlError, match="no --shard"):
+        label_fold(setup(corpus, "pseudo_labels.cross_fit=2"), run, False, True, Shard(1, 2))
 
 
 def test_speech_of_other_directories_is_labelled_but_not_clustered(trained, corpus, tmp_path):

@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from sertl.train import checkpoint
 
+ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
 import os
 import sys
@@ -54,9 +56,29 @@ def command(tmp_path, name, processes):
     return [*start, str(script), str(tmp_path / name)]
 
 
+def environment(settings):
+    return {**os.environ, "OMP_NUM_THREADS": "1", "DROPOUT": "0.0", "START": "1", **settings}
+
+
 def call(command, **settings):
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "DROPOUT": "0.0", "START": "1", **settings}
+    env = environment(settings)
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+
+
+def call_on_two_nodes(tmp_path, name):
+    """The launcher on each of two machines, which meet at a port of the first."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command(tmp_path, name, 1)  # writes the worker
+    env, nodes = environment({"PYTHONPATH": f"{ROOT}:{tmp_path}"}), []
+    for rank in "01":
+        options = ["--nnodes", "2", "--node-rank", rank, "--rendezvous", f"127.0.0.1:{port}"]
+        words = [sys.executable, "-m", "sertl.bin.launch", *options, "-m", "worker"]
+        words.append(str(tmp_path / name))
+        nodes.append(subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True))
+    errors = [node.communicate(timeout=600)[1] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], errors
 
 
 def logged(folder):
@@ -64,13 +86,15 @@ def logged(folder):
     return [{k: v for k, v in e.items() if not k.endswith("sec")} for e in lines]
 
 
-def test_two_processes_equal_one(tmp_path):
+def test_two_processes_and_two_nodes_equal_one(tmp_path):
     for name, processes in (("one", 1), ("two", 2)):
         done = call(command(tmp_path, name, processes))
         assert done.returncode == 0, done.stderr[-8000:]
-    one, two = (checkpoint.load(tmp_path / d / "last.pt") for d in ("one", "two"))
+    call_on_two_nodes(tmp_path, "nodes")
+    one, two, nodes = (checkpoint.load(tmp_path / d / "last.pt") for d in ("one", "two", "nodes"))
     for name, tensor in one["model"].items():
         torch.testing.assert_close(tensor, two["model"][name], rtol=1e-4, atol=1e-5)
+        assert torch.equal(nodes["model"][name], two["model"][name])
     for a, b in zip(logged(tmp_path / "one"), logged(tmp_path / "two"), strict=True):
         assert (a["kind"], a["epoch"]) == (b["kind"], b["epoch"])
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-3)

@@ -176,3 +176,32 @@ def test_ends_of_the_way_are_exact():
 def test_bad_lambdas(lambdas):
     with pytest.raises(SertlError, match="expected numbers from 0 to 1"):
         check_lambdas(lambdas)
+
+
+def test_a_head_on_the_output_chooses_lambda_where_there_is_one(tmp_path, phase_conf):
+    """Of a phase without labels: its own dev loss says nothing of what emotions have lost."""
+
+    class Judge:
+        def judge(self, model, device, dtype):
+            here = torch.cat([p.detach().flatten() for p in model.parameters()])
+            self.first = here if not hasattr(self, "first") else self.first
+            far = float((here - self.first).norm())
+            return {"ua": 0.5, "loss": abs(far - self.wanted * getattr(self, "whole", 0.0))}
+
+    trainer = make(tmp_path, conf_of(phase_conf, start="random", updates=4, eval_updates=4), "last")
+    trainer.head = judge = Judge()
+    judge.wanted = 0.25
+    remembered = trainer._at
+
+    def at(result, share):
+        if share == 0.0:  # from here to the result, whose way is what lambda counts
+            trainer.way.put(result, 1.0)
+            end = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+            judge.whole = float((end - judge.first).norm())
+        return remembered(result, share)
+
+    trainer._at = at
+    assert trainer.run().share == 0.25
+    found = logged(tmp_path, "lambda")
+    assert [e["share"] for e in found] == LAMBDAS and {e["ua"] for e in found} == {0.5}
+    assert len(logged(tmp_path, "frozen_head")) == 2

@@ -4,15 +4,13 @@
 
 from sertl.cli import run
 from sertl.data.pairs import load_pair
-from sertl.data.prepare import argument_parser, prepare
+from sertl.data.prepare import argument_parser, make_data_dir
 
 
 def main() -> None:
     args = argument_parser(__doc__).parse_args()
     pair = load_pair(args.conf, args.policy, args.corpus_dir)
-    prepare(
-        pair.corpus, pair.utts, args.out, args.allow_subset, args.redo, args.nj, args.check_only
-    )
+    make_data_dir(args, pair.corpus, lambda: pair.utts)
 
 
 if __name__ == "__main__":

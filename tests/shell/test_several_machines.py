@@ -1,5 +1,5 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""run.sh --shard: which commands each of several machines runs."""
+"""run.sh on several machines: which commands it runs for --shard, --cluster and the like."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = """#!/usr/bin/env bash
 if [[ $1 == -c ]]; then exit; fi
 if [[ " $* " == *" sertl.bin.configure "* ]]; then
-  printf '%s\\n' tag=t dump=dump/x dumped=true together=TOGETHER teacher=false input=feats \\
+  printf '%s\\n' tag=t dump=dump/x dumped=true teacher=false pseudo_labels=false input=feats \\
     phases=main other_data= other_dumps= other_frames= frames=none pool= normalise=false \\
     dump_layers=
   exit
@@ -20,8 +20,8 @@ echo "$*" >> calls
 """
 
 
-@pytest.fixture(params=["false", "true"])
-def call(tmp_path, request):
+@pytest.fixture
+def call(tmp_path):
     """A function: run.sh with Python's part faked; a line for each command."""
     for name in ("tools", "path.sh", "sertl", "conf"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -33,7 +33,7 @@ def call(tmp_path, request):
     (recipe / "run.sh").write_text((ROOT / "egs/iemocap/run.sh").read_text())
     fake = tmp_path / "bin/python"
     fake.parent.mkdir()
-    fake.write_text(PYTHON.replace("TOGETHER", request.param))
+    fake.write_text(PYTHON)
     fake.chmod(0o755)
     env = {**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}"}
 
@@ -49,25 +49,27 @@ def call(tmp_path, request):
     return run
 
 
-def jobs(lines, module):
-    """(fold, seed) of the commands of a stage."""
-    found = set()
-    for words in (line.split() for line in lines if f"sertl.bin.{module} " in line):
-        folds = words[words.index("--fold") + 1 : words.index("--seed")]
-        found |= {(fold, words[words.index("--seed") + 1]) for fold in folds}
-    return found
+def test_the_jobs_of_stages_4_to_7_are_dealt_by_one_command(call):
+    words = ("--shard", "2/4", "--seed", "1 2", "--folds", "1 3")
+    done, lines = call("--stage", "6", "--stop-stage", "7", *words)
+    assert done.returncode == 0, done.stderr
+    (line,) = lines
+    assert "sertl.bin.run_jobs --exp exp/t --stages  6 7 --seeds 1 2 --folds 1 3" in line
+    assert line.endswith("--shard 2/4")
+    assert "Stage 6" in done.stderr and "Stage 4" not in done.stderr
 
 
-@pytest.mark.parametrize("count", [1, 4, 9])
-def test_each_fold_of_each_seed_is_one_machine_s(call, count):
-    seen = []
-    for number in range(1, count + 1):
-        shard = ("--shard", f"{number}/{count}", "--seed", "1 2")
-        done, lines = call("--stage", "6", "--stop-stage", "7", *shard)
-        assert done.returncode == 0, done.stderr
-        assert jobs(lines, "train") == jobs(lines, "decode")  # it decodes what it trained
-        seen += jobs(lines, "train")
-    assert sorted(seen) == [(fold, seed) for fold in "123" for seed in "12"]
+def test_a_site_s_cmd_sh_says_where_jobs_run_and_options_come_after_it(call, tmp_path):
+    (tmp_path / "egs/x/cmd.sh").write_text("cluster=slurm cluster_set=(partition=long time=60)\n")
+    _, (line,) = call("--stage", "6", "--stop-stage", "6", "--cluster-set", "time=90")
+    assert "--cluster slurm --cluster-set partition=long time=60 time=90" in line
+    _, (line,) = call("--stage", "6", "--stop-stage", "6", "--cluster", "local")
+    assert "--cluster local" in line
+
+
+def test_jobs_are_listed_for_a_grid(call):
+    _, (line,) = call("--stage", "4", "--stop-stage", "7", "--list-jobs", "/x/jobs.jsonl")
+    assert "--list /x/jobs.jsonl" in line
 
 
 def test_stages_1_and_3_hand_it_on(call):
@@ -86,8 +88,12 @@ def test_stages_1_and_3_hand_it_on(call):
         (("--shard", "1/2", "--stage", "7", "--stop-stage", "8"), "--shard is for --stage 1"),
         (("--shard", "3/2", "--stage", "3", "--stop-stage", "3"), "expected i from 1 to N"),
         (("--shard", "x", "--stage", "3", "--stop-stage", "3"), "expected i/N"),
+        (("--list-jobs", "j", "--stage", "4"), "--list-jobs is for some of stages 4 to 7"),
+        (("--cluster", "pbs"), "--cluster is local or slurm, got 'pbs'"),
+        (("--nnodes", "2"), "--nnodes is for --stage 4 or 6 alone"),
+        (("--nnodes", "0"), "at least one machine"),
     ],
 )
-def test_what_needs_other_machines_work_is_refused(call, words, what):
+def test_options_that_do_not_go_together_are_refused(call, words, what):
     done, lines = call(*words)
     assert done.returncode != 0 and what in done.stderr and not lines
