@@ -56,7 +56,7 @@ mkdir -p "${list%/*}"
 for i in "${!tags[@]}"; do cell "$i" --stage 4 --stop-stage 7 --list-jobs "$list"; done
 
 status=0
-job python -m sertl.bin.run_jobs --jobs "$list" --nj "$nj" --cluster "$cluster" \
+job python -m sertl.bin.run_jobs --parent $$ --jobs "$list" --nj "$nj" --cluster "$cluster" \
   --cluster-set "${cluster_set[@]}" || status=1
 declare -A rows=()
 for i in "${!tags[@]}"; do

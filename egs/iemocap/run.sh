@@ -230,7 +230,7 @@ if (( stage <= 7 && 4 <= stop_stage )); then
     fi
   done
   if [[ -n $stages ]]; then
-    job python -m sertl.bin.run_jobs --exp "$exp" --stages "$stages" --seeds "$seed" --folds "$folds" \
+    job python -m sertl.bin.run_jobs --parent $$ --exp "$exp" --stages "$stages" --seeds "$seed" --folds "$folds" \
       --sets "${sets[@]}" --phase "$phase" --nj "$nj" --ngpu "$ngpu" --nnodes "$nnodes" \
       --node-rank "$node_rank" --rendezvous "$rendezvous" --cluster "$cluster" \
       --cluster-set "${cluster_set[@]}" "${listed[@]}" "${flags[@]}" "${parts[@]}"

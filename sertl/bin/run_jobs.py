@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--redo", action="store_true", help="delete what is there")
     parser.add_argument("--cluster", default="local", choices=CLUSTERS, help="where they run")
     parser.add_argument("--cluster-set", nargs="*", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--parent", type=int, metavar="PID", help="end all jobs when it is gone")
     args = parser.parse_args()
 
     if (args.exp is None) == (args.jobs is None):
@@ -53,7 +54,9 @@ def main() -> None:
         write_jobs(args.list, jobs)
         return
     folder = args.jobs.with_suffix(".slurm") if args.jobs else args.exp / "slurm"
-    bad = run_jobs(jobs, backend_of(args, folder, jobs), StageBoard(jobs)) if jobs else []
+    if not jobs:
+        return
+    bad = run_jobs(jobs, backend_of(args, folder, jobs), StageBoard(jobs), args.parent)
     if bad:
         raise SertlError(f"{len(bad)} of {len(jobs)} jobs failed or were skipped")
 

@@ -2,6 +2,7 @@
 """Run a list of jobs, each when those that it needs have ended well, on any backend."""
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from sertl.errors import SertlError
 from sertl.jobs.job import Job, check_order
 
 logger = logging.getLogger(__name__)
@@ -52,25 +54,30 @@ class Board(Protocol):
 SKIPPED = "skipped: what it needs has failed"
 
 
-def run_jobs(jobs: Sequence[Job], backend: Backend, board: Board) -> list[Job]:
+def run_jobs(
+    jobs: Sequence[Job], backend: Backend, board: Board, parent: int | None = None
+) -> list[Job]:
     """Run jobs to their end; what follows a failed job is skipped, the others go on.
 
     Args:
         jobs: In the order in which they are to start, each after those that it needs.
         backend: Where; it is stopped, with all that it started, by a signal.
         board: Is told.
+        parent: Process id of the script that started this: when it was killed, all jobs end too.
 
     Returns:
         Those that failed or were skipped.
 
     Raises:
-        SertlError: For jobs that cannot be brought in order.
+        SertlError: For jobs that cannot be brought in order; a parent that is gone.
     """
     check_order(jobs)
     waiting, done, bad = list(jobs), set(), {}
     with stopped_by_signals(backend.stop):
         active = 0
         while waiting or active:
+            if parent is not None and os.getppid() != parent:
+                raise SertlError("the script that started these jobs is gone: they are stopped")
             for job in [j for j in waiting if bad.keys() & {*j.needs}]:
                 waiting.remove(job)
                 bad[job.key] = job

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 NAME = "sertl"  # of all jobs: scancel --name sertl
 PARALLEL = 1000  # jobs in the queue or at work, where no setting says how many
 TIMEOUTS = 1000  # after each of which a job goes on where it was; progress shows in its log
-SIGNAL_SEC = 90  # Slurm's signal comes so long before the end of the time
+SIGNAL_SEC = 90  # Slurm's signal comes so long before the end of the time, or a quarter of it
 OVER = {
     "COMPLETED",
     "FAILED",
@@ -67,8 +67,11 @@ class SlurmQueue:
         self.poll_sec = float(_whole(options, "poll", 2))
         self._array = _largest_array()
         self._common: dict[str, Any] = {"job_name": NAME, "wckey": "", "stderr_to_stdout": True}
-        self._common["signal_delay_s"] = _whole(options, "signal", SIGNAL_SEC)
-        self._common["time"] = minutes(options.pop("time", "60"))
+        time = minutes(options.pop("time", "60"))
+        warning = _whole(options, "signal", min(SIGNAL_SEC, 15 * time))
+        if warning >= 60 * time:  # Slurm would put each job back as soon as it has begun
+            raise SertlError(f"signal={warning}: seconds before the end of {time} min, so fewer")
+        self._common |= {"time": time, "signal_delay_s": warning}
         self._common["cpus_per_task"] = _whole(options, "cpus_per_task", 1)
         self._cards_asked = bool(
             options.keys() & {"gres", "gpus", "gpus_per_node", "gpus_per_task"}

@@ -403,7 +403,8 @@ class Trainer:
         self.way.put(result, share)
         self.live.refresh(self.train_set, self.seed, fit=True)
         if self.head is not None:
-            values = self.head.judge(self.model, self.device, self.dtype)
+            found = self.head.judge(self.model, self.device, self.dtype)
+            values = distributed.gather(found)[0]  # all must choose the same
         else:
             self.live.refresh(self.dev_set, self.seed)
             values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)

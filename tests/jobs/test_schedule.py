@@ -75,20 +75,39 @@ def alive(pid):
     return True
 
 
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_jobs_too(tmp_path, sent, status):
+def started(tmp_path, command):
+    """Two jobs that sleep, begun by a command: its process, and the jobs' ids."""
     script = "echo $$ > {0}.part; mv {0}.part {0}; exec sleep 600"
     write_jobs(tmp_path / "list", [shell(tmp_path, n, script.format("pid" + n)) for n in "12"])
-    command = [sys.executable, "-m", "sertl.bin.run_jobs", "--jobs", "list", "--nj", "2"]
-    with subprocess.Popen(
+    process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals
-    ) as process:
-        files = [tmp_path / "pid1", tmp_path / "pid2"]
-        while not all(map(os.path.exists, files)):
-            time.sleep(0.05)
-        pids = [int(f.read_text()) for f in files]
+    )
+    files = [tmp_path / "pid1", tmp_path / "pid2"]
+    while not all(map(os.path.exists, files)):
+        time.sleep(0.05)
+    return process, [int(f.read_text()) for f in files]
+
+
+RUN = [sys.executable, "-m", "sertl.bin.run_jobs", "--jobs", "list", "--nj", "2"]
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_jobs_too(tmp_path, sent, status):
+    process, pids = started(tmp_path, RUN)
+    with process:
         assert all(map(alive, pids))
         process.send_signal(sent)
         process.communicate(timeout=600)
     assert process.returncode == status
     assert not any(map(alive, pids))
+
+
+def test_jobs_end_with_the_script_also_if_it_is_killed(tmp_path):
+    command = ["bash", "-c", '"$@" --parent $$ & wait', "script", *RUN]
+    process, pids = started(tmp_path, command)
+    with process:
+        process.kill()
+        _, errors = process.communicate(timeout=600)  # of the jobs' runner too
+    assert "the script that started these jobs is gone" in errors
+    while any(map(alive, pids)):  # until init has taken note; against a hang: the suite's
+        time.sleep(0.05)

@@ -138,6 +138,11 @@ def test_other_times_are_refused(text):
         minutes(text)
 
 
+def test_a_warning_that_comes_at_once_is_refused(cluster, tmp_path):
+    with pytest.raises(SertlError, match="signal=90: seconds before the end of 1 min"):
+        SlurmQueue(tmp_path, {"time": "1", "signal": "90"})
+
+
 def test_without_slurm_it_is_said(tmp_path, monkeypatch):
     pytest.importorskip("submitit", reason="submitit is not installed: the extra cluster")
     monkeypatch.setenv("PATH", str(tmp_path))

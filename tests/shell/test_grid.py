@@ -18,7 +18,7 @@ PYTHON = f"""#!/usr/bin/env bash
 case "$*" in
   -c* | *didyoumean*) exit ;;
   *sertl.bin.grid_cells*) exec {sys.executable} "$@" ;;
-  *sertl.bin.run_jobs*) echo "jobs $(wc -l < "$4") $*" >> "$CALLS"; exit "${{JOBS_STATUS:-0}}" ;;
+  *sertl.bin.run_jobs*) echo "jobs $(wc -l < "$6") $*" >> "$CALLS"; exit "${{JOBS_STATUS:-0}}" ;;
 esac
 echo "${{PWD##*/}} $*" >> "$CALLS"
 """
