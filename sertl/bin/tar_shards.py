@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sertl.cli import run
 from sertl.data.datadir import read_data_dir
-from sertl.data.tar_shards import read_shards, write_shards, write_table
+from sertl.data.tar_shards import read_shards, write_csv, write_shards
 from sertl.errors import check_count
 
 
@@ -36,7 +36,7 @@ def main() -> None:
         made = write_shards(read_data_dir(args.data), args.out, args.max_mib << 20, args.redo)
         print(f"{args.out}: {len(made)} shards")
     else:
-        print(f"{args.out}: {write_table(read_shards(args.shards), args.out)} utterances")
+        print(f"{args.out}: {write_csv(read_shards(args.shards), args.out)} utterances")
 
 
 if __name__ == "__main__":

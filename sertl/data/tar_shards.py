@@ -19,7 +19,7 @@ from sertl.atomic import replacing
 from sertl.data.audio import audio_hash
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.named_files import AUDIO
-from sertl.data.tar_members import Member, member_of, open_recording
+from sertl.data.tar_members import Member, member_of, open_recording, recording_stat
 from sertl.errors import SertlError
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _groups(utts: Iterable[Utterance], max_bytes: int) -> Iterator[list[Utteranc
     group: list[Utterance] = []
     held = 0
     for utt in utts:
-        size = _length(utt)
+        size, _ = recording_stat(utt.wav)
         if group and held + size > max_bytes:
             yield group
             group, held = [], 0
@@ -72,11 +72,6 @@ def _groups(utts: Iterable[Utterance], max_bytes: int) -> Iterator[list[Utteranc
         held += size
     if group:
         yield group
-
-
-def _length(utt: Utterance) -> int:
-    with open_recording(utt.wav) as stream:
-        return stream.seek(0, io.SEEK_END)
 
 
 def _add(tar: tarfile.TarFile, utt: Utterance) -> None:
@@ -168,7 +163,7 @@ def _sample(path: Path, stem: str, known: dict, places: list[Member]) -> Iterato
     yield row
 
 
-def write_table(rows: Iterable[dict[str, str]], out: Path) -> int:
+def write_csv(rows: Iterable[dict[str, str]], out: Path) -> int:
     """A CSV of samples for egs/table, a column for each name that any of them has.
 
     Returns:

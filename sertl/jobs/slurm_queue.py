@@ -20,6 +20,8 @@ PARALLEL = 1000  # jobs in the queue or at work, where no setting says how many
 TIMEOUTS = 1000  # after each of which a job goes on where it was; progress shows in its log
 SIGNAL_SEC = 90  # Slurm's signal comes so long before the end of the time, or a quarter of it
 OVER = {
+    "PREEMPTED",
+    "REVOKED",
     "COMPLETED",
     "FAILED",
     "CANCELLED",
@@ -29,6 +31,7 @@ OVER = {
     "BOOT_FAIL",
     "DEADLINE",
 }
+SILENT = 300  # looks at which squeue may fail in a row, as where a controller is busy
 LOOKS = 3  # at which a job is nowhere to be seen until it counts as lost: a shared disk may be late
 # USR2 tells submitit, not the command, that the time is nearly over.
 SCRIPT = """trap "" USR2
@@ -81,6 +84,7 @@ class SlurmQueue:
         self._executor = submitit.SlurmExecutor(self._folder / "%j", max_num_timeout=TIMEOUTS)
         self._active: dict[str, tuple[Job, submitit.Job]] = {}
         self._missed: dict[str, int] = {}
+        self._silent = 0
         self._at_work: set[str] = set()
 
     def room(self) -> int:
@@ -117,7 +121,7 @@ class SlurmQueue:
         """As Backend."""
         if not self._active:
             return []
-        states, over = _states(), []
+        states, over = self._look(), []
         self._at_work = {i for i in self._active if states.get(i) in ("RUNNING", "COMPLETING")}
         for number, (job, one) in list(self._active.items()):
             why = self._result(one)
@@ -133,9 +137,22 @@ class SlurmQueue:
                 del self._active[number]
         return over
 
+    def _look(self) -> dict[str, str]:
+        """States of this user's jobs; "unknown" of each where squeue does not answer."""
+        try:
+            found, self._silent = _states(), 0
+        except SertlError as error:
+            self._silent += 1
+            if self._silent > SILENT:
+                raise
+            if self._silent == 1:
+                logger.warning("%s; asked again", error)
+            found = dict.fromkeys(self._active, "UNKNOWN")
+        return found
+
     @staticmethod
     def _result(one: "submitit.Job") -> str | None:
-        """ "" for a job that ended well, in words how it failed, None if it has not ended."""
+        """How a job failed, in words, none if it ended well; None if it has not ended."""
         paths = [sub.paths.result_pickle for sub in one._sub_jobs or [one]]
         if not all(path.exists() for path in paths):
             return None

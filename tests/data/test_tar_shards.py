@@ -11,7 +11,7 @@ import soundfile
 
 from sertl.data.clip_table import choose_columns, read_clips, read_rows
 from sertl.data.datadir import DataDir, Utterance
-from sertl.data.tar_shards import read_shards, write_shards, write_table
+from sertl.data.tar_shards import read_shards, write_csv, write_shards
 from sertl.errors import SertlError
 
 
@@ -36,7 +36,7 @@ def clips(table):
 def test_what_is_written_is_read(data, tmp_path):
     shards = write_shards(data, tmp_path / "out", 8000)
     assert [p.name for p in shards] == [f"00000{n}.tar" for n in range(4)]  # two share the first
-    assert write_table(read_shards(shards), tmp_path / "t.csv") == 5
+    assert write_csv(read_shards(shards), tmp_path / "t.csv") == 5
     found = {u.utt: u for u in clips(tmp_path / "t.csv")}
     assert found.keys() == data.utts.keys()
     for utt, one in found.items():
@@ -112,7 +112,7 @@ def test_shards_of_other_writers(tmp_path):
 def test_a_bad_shard_is_named(tmp_path, members, what):
     shard = shard_of(tmp_path / "o.tar", *members)
     with pytest.raises(SertlError, match=what):
-        write_table(read_shards([shard]), tmp_path / "t.csv")
+        write_csv(read_shards([shard]), tmp_path / "t.csv")
 
 
 def test_what_is_no_tar_file(tmp_path):
