@@ -57,7 +57,6 @@ def main() -> None:
         with alone(exp / "config", wait=True):
             save_experiment(exp, conf, args.command, args.redo)
     print(f"tag={tag}")
-    print(f"input={conf['input']}")
     print(f"dtype={conf['upstream']['dtype']}")
     print(f"dump={conf['dump']}")
     print(f"dumped={'true' if conf['input'] == 'feats' or conf['dump_layers'] else 'false'}")
@@ -66,7 +65,6 @@ def main() -> None:
     print(f"pool={','.join(conf['pool'])}")
     normalised = conf["phases"][0]["data_conf"]["normalise"]
     print(f"normalise={'true' if conf['pool'] and normalised else 'false'}")
-    print(f"together={'true' if conf['pool'] else 'false'}")  # folds of a job share a process
     print(f"other_data={' '.join(other_data(conf))}")
     for name, path in (("other_dumps", conf["dump"]), ("other_frames", dump)):
         print(f"{name}={' '.join(str(dump_of(s, Path(path))) for s in other_data(conf))}")

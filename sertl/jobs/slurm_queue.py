@@ -80,8 +80,8 @@ class SlurmQueue:
             options.keys() & {"gres", "gpus", "gpus_per_node", "gpus_per_task"}
         )
         self._common["additional_parameters"] = {k.replace("_", "-"): v for k, v in options.items()}
-        self._folder = folder.absolute()
-        self._executor = submitit.SlurmExecutor(self._folder / "%j", max_num_timeout=TIMEOUTS)
+        files = folder.absolute() / "%j"
+        self._executor = submitit.SlurmExecutor(files, max_num_timeout=TIMEOUTS)
         self._active: dict[str, tuple[Job, submitit.Job]] = {}
         self._missed: dict[str, int] = {}
         self._silent = 0

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = """#!/usr/bin/env bash
 if [[ $1 == -c ]]; then exit; fi
 if [[ " $* " == *" sertl.bin.configure "* ]]; then
-  printf '%s\\n' tag=t dump=dump/x dumped=true teacher=false pseudo_labels=false input=feats \\
+  printf '%s\\n' tag=t dump=dump/x dumped=true teacher=false pseudo_labels=false \\
     phases=main other_data= other_dumps= other_frames= frames=none pool= normalise=false \\
     dump_layers=
   exit
