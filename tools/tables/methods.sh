@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Every method that tunes something, under one protocol, against the frozen encoder: the same solved
 # start, the same number of updates on the same number of crops, all of them made on training and dev
-# speakers (nothing chosen), half of the way from start to result kept. The encoder's upper blocks are
-# tuned on dumped states. Writes exp/<name>_table.md. Interrupted, it goes on where it was.
+# speakers. How much of the way from start to result is kept (lambda of 0, 1/4, 1/2, 3/4, 1) say three
+# groups of these speakers, each held out of a training once, by loss. Where it can be, the encoder's
+# upper blocks are tuned on dumped states. Writes exp/<name>_table.md. Interrupted, it goes on where it
+# was.
 #
 # Usage, in a recipe's folder:
 #   ../../tools/tables/methods.sh NAME FIRST LABELS UPDATES "ROWS" [options of run.sh, but --tag, --method]
@@ -11,9 +13,10 @@
 #   FIRST    hidden state from which the tuned blocks go on, e.g. 2 of Whisper tiny's 4
 #   LABELS   hidden states that gmp_tl labels, and numbers of clusters, e.g. "[3,4] [64,256]"
 #   UPDATES  of each phase, e.g. 400
-#   ROWS     any of linear frozen last_blocks lora dora adapter prefix all_four wap wap_own two_stage
-#            gmp_tl; or all
-#   options  --set goes to the tuned rows only, and last
+#   ROWS     any of linear frozen finetune last_blocks lora dora adapter prefix all_four wap wap_own
+#            two_stage gmp_tl; or all
+#   options  --set goes to the tuned rows only, and last: select_conf.folds=0 select_conf.refit=true
+#            select_conf.lambdas=[0.5] chooses nothing and keeps half of the way
 #
 # Example: ../../tools/tables/methods.sh even 2 "[3,4] [64,256]" 400 all --corpus-dir /corpora/emodb \
 #            --upstream whisper_tiny_en --ckpt /models/whisper-tiny.en --speaker-norm online
@@ -29,7 +32,7 @@ updates=$4
 chosen=" $5 "
 shift 5
 if [[ $chosen == " all " ]]; then
-  chosen=" linear frozen last_blocks lora dora adapter prefix all_four wap wap_own two_stage gmp_tl "
+  chosen=" linear frozen finetune last_blocks lora dora adapter prefix all_four wap wap_own two_stage gmp_tl "
 fi
 
 options=()
@@ -48,11 +51,12 @@ of_phase() { # PHASE SETTING… -> the settings of this phase alone
   shift
   for word in "$@"; do echo "${phase:+$phase.}$word"; done
 }
-tune() { # ROW METHOD LAST SETTINGS…: the last phase keeps half of the way
+tune() { # ROW METHOD LAST SETTINGS…: the last phase keeps what groups of speakers chose
   local row=$1 method=$2 last=$3
   local -a kept
   shift 3
-  mapfile -t kept < <(of_phase "$last" select=last select_conf.refit=true "select_conf.lambdas=[0.5]")
+  mapfile -t kept < <(of_phase "$last" select=last select_conf.folds=3 \
+    "select_conf.lambdas=[0,0.25,0.5,0.75,1]")
   row "${name}_$row" "$method" "${options[@]}" --set "${same[@]}" "${kept[@]}" "$@" "${settings[@]}"
 }
 upper=("upstream_conf.from_layer=$first")
@@ -60,7 +64,14 @@ upper=("upstream_conf.from_layer=$first")
 for one in $chosen; do
   case $one in
     linear) reference "${name}_linear" "${options[@]}" --set "${settings[@]}" ;;
-    frozen) tune frozen peft/head main "${upper[@]}" optim_conf.epochs=0 optim_conf.updates=0 ;;
+    frozen) # last, so that no setting takes the place of its own
+      settings_were=("${settings[@]}")
+      settings+=(optim_conf.epochs=0 optim_conf.updates=0 select_conf.folds=0 select_conf.refit=true
+        "select_conf.lambdas=[1.0]")
+      tune frozen peft/head main "${upper[@]}"
+      settings=("${settings_were[@]}")
+      ;;
+    finetune) tune finetune finetune main upstream_conf.from_layer=0 ;;
     last_blocks) tune last_blocks peft/last_blocks main "${upper[@]}" ;;
     all_four) tune all_four peft main "${upper[@]}" ;;
     lora | dora | adapter | prefix) tune "$one" "peft/$one" main "${upper[@]}" ;;
