@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from sklearn.cluster import MiniBatchKMeans
 
 from sertl.cluster.nearest import Nearest
 from sertl.errors import SertlError, check_count
@@ -40,11 +39,11 @@ def learn(
     passes: int = 100,
     device: torch.device | str = "cpu",
 ) -> tuple[np.ndarray, list[float]]:
-    """Learn centroids with scikit-learn's MiniBatchKMeans, fed block by block.
+    """Learn centroids by mini-batches, fed block by block.
 
-    A sample of the frames chooses the start (k-means++, the best of `restarts`), and another one,
-    which the start has not seen, says after each block whether learning still helps. No centroid
-    is moved to a random frame later on (reassignment_ratio 0, as in fairseq's HuBERT).
+    A sample of the frames makes starts (k-means++, `restarts` times); another one, which no start
+    has seen, says which is best, and after each block whether learning still helps. No centroid is
+    moved to a random frame later on, as in fairseq's HuBERT.
 
     Args:
         frames: Training frames.
@@ -53,7 +52,7 @@ def learn(
         batch_frames: Frames per mini-batch.
         restarts: k-means++ starts.
         passes: Over all frames, at most.
-        device: For the starts and the sample's inertia; the mini-batches run on the CPU.
+        device: Where it is computed; frames are read and shuffled on the CPU.
 
     Returns:
         (K, D) float32 centroids; inertia per frame of the second sample, at the start and after
@@ -70,27 +69,50 @@ def learn(
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     batch_frames = max(batch_frames, clusters)
     drawn, judges = samples(frames, clusters, max(START_FRAMES * clusters, batch_frames), rng)
-    start = best_start(drawn, clusters, restarts, generator, device)
-    model = MiniBatchKMeans(
-        clusters,
-        init=start,
-        n_init=1,
-        batch_size=batch_frames,
-        compute_labels=False,
-        reassignment_ratio=0.0,
-        random_state=int(rng.integers(2**31)),
-    )
+    start = best_start(drawn, judges, clusters, restarts, generator, device)
+    model = MiniBatches(start, device)
     inertias, idle = [inertia(start, judges, device)], 0
     for number in range(passes):
         for block in frames.blocks(max(BLOCK_FRAMES, batch_frames), rng):
-            # Cut evenly: the first batch must hold at least K frames, and none be a mere rest.
             for batch in np.array_split(block, max(1, len(block) // batch_frames)):
-                model.partial_fit(batch)
-            inertias.append(inertia(model.cluster_centers_, judges, device))
+                model.add(batch)
+            inertias.append(inertia(model.centroids, judges, device))
             idle = idle + 1 if inertias[-1] > min(inertias[:-1]) * (1 - BETTER) else 0
             if idle >= PATIENCE and number > 0:  # every frame was seen at least once
-                return model.cluster_centers_, inertias
-    return model.cluster_centers_, inertias
+                return model.centroids, inertias
+    return model.centroids, inertias
+
+
+class MiniBatches:
+    """Centroids that are the means of the frames that came to them, so far.
+
+    Sculley, "Web-scale k-means clustering", WWW 2010, a batch at a time as in scikit-learn's
+    MiniBatchKMeans (with reassignment_ratio 0).
+
+    Args:
+        start: (K, D) float32.
+        device: Where frames are assigned and added up.
+    """
+
+    def __init__(self, start: np.ndarray, device: torch.device | str):
+        self.device = torch.device(device)
+        self.means = torch.from_numpy(start).to(self.device, torch.float64)
+        self.counts = torch.zeros(len(start), 1, dtype=torch.float64, device=self.device)
+
+    @property
+    def centroids(self) -> np.ndarray:
+        """(K, D) float32."""
+        return self.means.float().cpu().numpy()
+
+    def add(self, batch: np.ndarray) -> None:
+        """Assign frames (N, D) float32, then move the centroids that got any."""
+        labels = torch.from_numpy(Nearest(self.centroids, self.device).labels(batch))
+        labels = labels.to(self.device, torch.int64)
+        frames = torch.from_numpy(batch).to(self.device)
+        sums = torch.zeros(self.means.shape, device=self.device).index_add_(0, labels, frames)
+        new = torch.bincount(labels, minlength=len(self.means))[:, None].double()
+        self.counts += new
+        self.means += (sums.double() - new * self.means) / self.counts.clamp_min(1.0)
 
 
 def samples(
@@ -113,15 +135,16 @@ def inertia(centroids: np.ndarray, sample: np.ndarray, device: torch.device | st
 
 def best_start(
     sample: np.ndarray,
+    judges: np.ndarray,
     clusters: int,
     restarts: int,
     generator: torch.Generator,
     device: torch.device | str,
 ) -> np.ndarray:
-    """(K, D): of several k-means++ starts the one of least inertia."""
+    """(K, D): of several k-means++ starts on a sample the one of least inertia of the judges."""
     on_device = torch.from_numpy(sample).to(device)
     starts = (plus_plus(on_device, clusters, generator).cpu().numpy() for _ in range(restarts))
-    return min(starts, key=lambda start: inertia(start, sample, device))
+    return min(starts, key=lambda start: inertia(start, judges, device))
 
 
 def plus_plus(sample: torch.Tensor, clusters: int, generator: torch.Generator) -> torch.Tensor:

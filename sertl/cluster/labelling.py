@@ -2,7 +2,10 @@
 """Frames to their nearest centroids: how they spread, and cluster ids of all as int32 arks."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -13,27 +16,71 @@ from sertl.cluster.nearest import Nearest
 from sertl.data.ark import ArkWriter
 from sertl.errors import SertlError
 
-BLOCK_FRAMES = 16384  # read and moved to the device together
+BLOCK_FRAMES = 8192  # read and moved to the device together
 
 
-def label_utterances(
-    nearest: Nearest, frames: Frames
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+Labelled = tuple[str, np.ndarray, np.ndarray | None]
+
+
+def label_utterances(nearest: Nearest, frames: Frames, far: bool = True) -> Iterator[Labelled]:
     """Label every utterance; several at a time, so that short ones fill a block.
 
+    As many threads as PyTorch has read and label a block each, with one thread a product: two
+    products of one thread are done before two of two threads, and while one waits for the disk, the
+    other computes.
+
     Yields:
-        Utterance, (T,) int32 labels, (T,) float32 squared distances.
+        Utterance, (T,) int32 labels, (T,) float32 squared distances, or None if far is False.
     """
-    held: list[tuple[str, np.ndarray]] = []
-    for number, utt in enumerate(frames.stored(), start=1):
-        held.append((utt, frames.read(utt)))
-        if number < len(frames.utts) and sum(len(m) for _, m in held) < BLOCK_FRAMES:
-            continue
-        labels, distances = nearest(np.concatenate([m for _, m in held]))
-        ends = np.cumsum([len(m) for _, m in held])[:-1]
-        parts = zip(held, np.split(labels, ends), np.split(distances, ends), strict=True)
-        yield from ((utt, own, far) for (utt, _), own, far in parts)
-        held = []
+    workers = torch.get_num_threads() if nearest.device.type == "cpu" else 1
+    if workers == 1:
+        for utts in blocks_of(frames):
+            yield from label_block(nearest, frames, utts, far)
+        return
+    with single_threads(workers) as pool:
+        ahead: deque = deque()
+        for utts in blocks_of(frames):
+            ahead.append(pool.submit(label_block, nearest, frames, utts, far))
+            if len(ahead) > workers:
+                yield from ahead.popleft().result()
+        while ahead:
+            yield from ahead.popleft().result()
+
+
+def blocks_of(frames: Frames) -> Iterator[list[str]]:
+    """Utterances as they are stored, of at least BLOCK_FRAMES frames together but the last."""
+    held, total = [], 0
+    for utt in frames.stored():
+        held.append(utt)
+        total += frames.num_frames[utt]
+        if total >= BLOCK_FRAMES:
+            yield held
+            held, total = [], 0
+    if held:
+        yield held
+
+
+def label_block(nearest: Nearest, frames: Frames, utts: Sequence[str], far: bool) -> list[Labelled]:
+    """Label some utterances together."""
+    block = [frames.read(utt) for utt in utts]
+    ends = np.cumsum([len(m) for m in block])[:-1]
+    if far:
+        labels, distances = nearest(np.concatenate(block))
+        return list(zip(utts, np.split(labels, ends), np.split(distances, ends), strict=True))
+    labels = nearest.labels(np.concatenate(block))
+    return [(utt, own, None) for utt, own in zip(utts, np.split(labels, ends), strict=True)]
+
+
+@contextmanager
+def single_threads(number: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads in each of which PyTorch computes with one; work that they have not begun is left."""
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)  # which is also that of threads to come
 
 
 def usage(nearest: Nearest, frames: Frames) -> tuple[np.ndarray, float]:
@@ -82,5 +129,5 @@ def dump_labels(
         for (start, stop), utts in sorted(groups.items()):
             nearest = Nearest(codebook.centroids[start:stop], device)
             group = Frames(frames.scp, utts, frames.num_frames)
-            for utt, labels, _ in label_utterances(nearest, group):
+            for utt, labels, _ in label_utterances(nearest, group, far=False):
                 writer.write(utt, (labels + start).astype(np.int32))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from arks import clouds, write_feats
-from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 
 from sertl.cluster import kmeans, learning
 from sertl.cluster.frames import Frames
@@ -178,18 +178,32 @@ def test_no_centroid_is_moved_to_a_random_frame(tmp_path):
     few = np.array([[60.0, 0.0], [60.5, 0.0], [60.0, 0.5]], np.float32)
     feats = {"a": many[:3000], "b": np.concatenate([many[3000:], few])}
     both = Frames(write_feats(tmp_path / "feats", feats), list(feats))
-    chosen = []
-    plain = kmeans.MiniBatchKMeans
-
-    def spy(*args, **kwargs):
-        chosen.append(kwargs["reassignment_ratio"])
-        return plain(*args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kmeans, "MiniBatchKMeans", spy)
-        centroids, _ = learn(both, 2, seed=0, batch_frames=500)
-    assert chosen == [0.0]
+    centroids, _ = learn(both, 2, seed=0, batch_frames=500)
     assert np.abs(centroids - few.mean(axis=0)).sum(axis=1).min() < 1.0
+
+
+def test_mini_batches_are_scikit_learns():
+    """From the same start, batch by batch; a centroid that gets nothing stays where it is."""
+    data = np.concatenate(list(clouds(60, size=8, centres=30).values())).astype(np.float32)
+    start = np.concatenate([data[:20], np.full((1, 8), 1e4, np.float32)])
+    theirs = MiniBatchKMeans(21, init=start, n_init=1, reassignment_ratio=0.0)
+    ours = kmeans.MiniBatches(start, "cpu")
+    for batch in np.array_split(data, 9):
+        theirs.partial_fit(batch)
+        ours.add(batch)
+        assert np.allclose(ours.centroids, theirs.cluster_centers_, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(ours.centroids[20], start[20])
+
+
+def test_starts_are_judged_by_frames_they_have_not_seen(frames, monkeypatch):
+    judged = []
+    plain = kmeans.inertia
+    monkeypatch.setattr(
+        kmeans, "inertia", lambda c, sample, d: judged.append(sample) or plain(c, sample, d)
+    )
+    start, judges = kmeans.samples(frames, 2, 300, np.random.default_rng(0))
+    kmeans.best_start(start, judges, 4, 3, torch.Generator().manual_seed(0), "cpu")
+    assert len(judged) == 3 and all(sample is judges for sample in judged)
 
 
 def test_the_sample_that_judges_is_not_the_one_that_starts(frames):

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from arks import clouds, write_feats
 from sklearn.cluster import KMeans
 
@@ -28,19 +29,75 @@ def frames(tmp_path):
     return Frames(write_feats(tmp_path / "feats", feats), list(feats))
 
 
+@pytest.mark.parametrize("bf16", [False, True])  # imitated where the CPU has none
 @pytest.mark.parametrize("offset", [0.0, 30.0])
-@pytest.mark.parametrize("distances", [1, 1000, 2**20])
-def test_labels_equal_sklearns(monkeypatch, offset, distances):
+@pytest.mark.parametrize("scores", [1, 1000, 2**20])
+def test_labels_equal_sklearns(monkeypatch, offset, scores, bf16):
     """On the same centroids, whatever the block; distances as computed directly."""
-    monkeypatch.setattr(nearest_file, "BLOCK_DISTANCES", {"cpu": distances})
+    monkeypatch.setattr(nearest_file, "BLOCK_SCORES", {"cpu": scores})
+    monkeypatch.setattr(nearest_file, "PART_SCORES", {"cpu": max(1, scores // 3)})
     rng = np.random.default_rng(0)
     data = (rng.normal(size=(700, 48)) + offset).astype(np.float32)
     model = KMeans(40, n_init=1, max_iter=5, random_state=0).fit(data)
-    labels, found = Nearest(model.cluster_centers_)(data)
+    nearest = Nearest(model.cluster_centers_, bf16=bf16)
+    labels, found = nearest(data)
     assert labels.dtype == np.int32 and np.array_equal(labels, model.predict(data))
+    assert np.array_equal(labels, nearest.labels(data))
     direct = ((data - model.cluster_centers_[labels]).astype(np.float64) ** 2).sum(axis=1)
-    # |x|^2 is 48 (1 + offset^2), of which float32 keeps seven digits
-    assert np.allclose(found, direct, rtol=0, atol=1e-6 * 48 * (1 + offset**2))
+    assert np.allclose(found, direct, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("kind", ["between two", "twins", "far off", "of all lengths"])
+def test_labels_are_those_of_float64(kind, bf16):
+    """Also of frames that bf16 and float32 cannot decide."""
+    rng = np.random.default_rng(0)
+    centroids = rng.normal(size=(60, 96)).astype(np.float32)
+    pairs = rng.integers(60, size=(500, 2))
+    share = 0.5 + rng.choice([0.0, 1e-2, -1e-2, 1e-4, -1e-4, 1e-6], size=(500, 1))
+    frames = share * centroids[pairs[:, 0]] + (1 - share) * centroids[pairs[:, 1]]
+    if kind == "twins":  # of two equal ones the first, of nearly equal ones the nearer
+        centroids[30:] = centroids[:30]
+        centroids[45:, 0] = np.nextafter(centroids[45:, 0], np.float32(9))
+    elif kind == "far off":
+        centroids, frames = centroids + 500, frames + 500
+    elif kind == "of all lengths":
+        centroids *= 10.0 ** rng.integers(-4, 4, size=(60, 1)).astype(np.float32)
+        frames = frames * 10.0 ** rng.integers(-4, 4, size=(500, 1))
+    frames = frames.astype(np.float32)
+    wide = frames.astype(np.longdouble)[:, None] - centroids.astype(np.longdouble)
+    exact = (wide**2).sum(axis=2)
+    labels = Nearest(centroids, bf16=bf16).labels(frames)
+    least = exact.min(axis=1)
+    # float64 itself has 16 digits of the largest term
+    assert (exact[np.arange(500), labels] <= least + 1e-13 * exact.max()).all()
+    if kind == "twins":
+        assert (labels[labels < 45] < 30).all()
+
+
+def test_what_is_no_number_is_labelled_all_the_same():
+    frames = np.zeros((3, 4), np.float32)
+    frames[1, 2] = np.nan
+    labels = Nearest(np.eye(4, dtype=np.float32), bf16=False).labels(frames)
+    assert labels.shape == (3,) and ((labels >= 0) & (labels < 4)).all()
+
+
+def test_threads_change_nothing(frames, monkeypatch):
+    nearest = Nearest(frames.sample(4, np.random.default_rng(0)))
+    monkeypatch.setattr(labelling, "BLOCK_FRAMES", 30)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append([(u, x.tolist()) for u, x, _ in label_utterances(nearest, frames)])
+            assert torch.get_num_threads() == threads
+            left = label_utterances(nearest, frames)
+            next(left)
+            left.close()
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] and [u for u, _ in found[0]] == frames.stored()
 
 
 def test_by_hand_and_usage(tmp_path):
