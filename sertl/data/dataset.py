@@ -390,7 +390,9 @@ def _pad(tensors: Sequence[torch.Tensor], dim: int, value: int = 0) -> torch.Ten
     longest = max(t.shape[dim] for t in tensors)
     shape = list(tensors[0].shape)
     shape[dim] = longest
-    out = tensors[0].new_full((len(tensors), *shape), value)
+    out = tensors[0].new_empty((len(tensors), *shape))
     for row, tensor in zip(out, tensors, strict=True):
-        row.narrow(dim, 0, tensor.shape[dim]).copy_(tensor)
+        length = tensor.shape[dim]
+        row.narrow(dim, 0, length).copy_(tensor)
+        row.narrow(dim, length, longest - length).fill_(value)
     return out

@@ -33,7 +33,8 @@ class LayerMix(nn.Module):
             raise ValueError(f"got {hidden.shape[1]} layers, built for {len(self.scores)}")
         if hidden.shape[1] == 1:
             return hidden[:, 0]
-        # One matrix product reads every layer once; a loop of additions would write each partial
-        # sum to memory, and its backward pass a product per layer.
+        # One product per utterance reads every layer once, where it lies: a loop of additions would
+        # write each partial sum to memory, and torch.matmul of a vector would turn a copy around.
         flat = hidden.flatten(2)  # (B, L, T * D)
-        return torch.matmul(self.weights().to(flat.dtype), flat).view_as(hidden[:, 0])
+        weights = self.weights().to(flat.dtype).expand(len(flat), 1, -1)
+        return torch.bmm(weights, flat).view_as(hidden[:, 0])
