@@ -205,7 +205,7 @@ def campaign(folder: Path, wanted: int, rng: random.Random, names: tuple = tuple
         name = rng.choice(names)
         rounds += 1
         try:
-            kills += until_done(home, name, rng, 0.8 * longest[name], min(12, wanted - kills))
+            kills += until_done(home, name, rng, 0.4 * longest[name], min(12, wanted - kills))
             found = numbers(home, name)
             changed = [k for k in {*found} | {*right[name]} if found.get(k) != right[name].get(k)]
             left = leftovers(home)
