@@ -70,6 +70,7 @@ def build_optimizer(model: nn.Module, conf: dict) -> torch.optim.Optimizer:
         ],
         lr=conf["lr"],
         betas=tuple(conf["betas"]),
+        fused=True,  # one pass over the memory, and no temporary copies
     )
 
 

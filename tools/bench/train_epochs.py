@@ -6,6 +6,7 @@ does not depend on them. There is no dev set and nothing is decoded.
 """
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def make_data(wav_dir: str, number: int) -> DataDir:
     return DataDir(Path(wav_dir), utts, LABELS, None)
 
 
+def resident_gib() -> float:
+    """Memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**30
+
+
 def main() -> None:
     args = worker.start(__doc__)
     conf = resolve(CONF_DIR, args["upstream"], args["method"], args["settings"], args["ckpt"])
@@ -44,11 +51,20 @@ def main() -> None:
         spec = spec_of(phase, inputs, data, None)
         opened = OpenPhase(conf, phase, run, inputs, data, None, None, spec)
         train = opened.dataset(data, training=True)
-        Trainer(opened.build(), phase, train, None, out, 1, "last", torch.device("cpu")).run()
+        trainer = Trainer(opened.build(), phase, train, None, out, 1, "last", torch.device("cpu"))
+        gib, write = [], trainer.record.end_epoch
+        trainer.record.end_epoch = lambda *a, **k: gib.append(resident_gib()) or write(*a, **k)
+        trainer.run()
         lines = (out / "log.jsonl").read_text().splitlines()
     epochs = [entry for entry in map(json.loads, lines) if entry["kind"] == "train"]
     times = {key: [epoch[key] for epoch in epochs] for key in ("sec", "data_wait_sec")}
-    worker.report(**times, updates=epochs[0]["update"], peak_gib=peak_gib())
+    worker.report(
+        **times,
+        updates=epochs[0]["update"],
+        peak_gib=peak_gib(),
+        first_gib=gib[0],
+        later_gib=gib[-1],
+    )
 
 
 if __name__ == "__main__":
