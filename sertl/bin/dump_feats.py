@@ -14,7 +14,7 @@ from sertl.errors import SertlError
 from sertl.fingerprint import Progress, read_fingerprint
 from sertl.nn.frame_statistics import parse_statistics
 from sertl.shard import Shard
-from sertl.stages.dump import dump_feats
+from sertl.stages.dump import BATCH_SEC, dump_feats
 from sertl.upstream.build import load_conf
 from sertl.upstream.precision import chosen_dtype
 
@@ -49,9 +49,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--batch-sec",
-        default=30.0,
+        default=None,
         type=float,
-        help="padded seconds of audio per forward pass (default: %(default)s)",
+        help="padded seconds of audio per forward pass (default: "
+        + ", ".join(f"{sec:g} on {kind}" for kind, sec in BATCH_SEC.items())
+        + ")",
     )
     parser.add_argument(
         "--pool",

@@ -38,6 +38,8 @@ from sertl.upstream.encoder import Upstream
 
 logger = logging.getLogger(__name__)
 
+# Padded audio per forward pass, where none is asked for: more fills a GPU, less suits a CPU
+BATCH_SEC = {"cpu": 8.0, "cuda": 30.0}
 DUMP_VERSION = 1  # raise it when the same inputs would give other files
 LOG_EVERY_SEC = 10.0
 DONE = fingerprint.Progress.DONE.value
@@ -51,7 +53,7 @@ def dump_feats(
     compress: bool = True,
     nj: int = 1,
     ngpu: int = 0,
-    batch_sec: float = 30.0,
+    batch_sec: float | None = None,
     redo: bool = False,
     chunk_utts: int = 0,
     tuned: tuple[Upstream, str] | None = None,
@@ -71,6 +73,7 @@ def dump_feats(
         nj: CPU processes; 1 works in this process.
         ngpu: If not 0, that many GPUs instead, one process each.
         batch_sec: Padded audio per forward pass, in seconds; a longer clip is a batch of its own.
+            None: BATCH_SEC.
         redo: Delete what is there and start again.
         chunk_utts: Utterances that become visible together; 0 chooses by the size of the corpus.
         tuned: An encoder of other weights than the conf's, and their hash; in this process.
@@ -83,6 +86,8 @@ def dump_feats(
     Raises:
         SertlError: Bad audio, other inputs than those of what is there, no space; missing shards.
     """
+    if batch_sec is None:
+        batch_sec = BATCH_SEC["cuda" if ngpu else "cpu"]
     check_dump(data, batch_sec)
     devices = choose_devices(nj, ngpu)[: None if tuned is None else 1]
     utts = list(data.utts.values())

@@ -15,6 +15,7 @@ from pathlib import Path
 from dump_clips import find_clips
 from machine import CONF_DIR, measure, print_machine, print_table, summary
 
+from sertl.stages.dump import BATCH_SEC
 from sertl.upstream.build import load_conf
 
 
@@ -28,7 +29,9 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=60, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--nj", type=int, default=2, help="processes of the dump (default: 2)")
-    parser.add_argument("--batch-sec", type=float, default=30.0, help="default: %(default)s")
+    parser.add_argument(
+        "--batch-sec", type=float, default=BATCH_SEC["cpu"], help="default: %(default)s"
+    )
     args = parser.parse_args()
 
     print_machine()

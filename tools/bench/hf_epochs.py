@@ -46,11 +46,10 @@ def main() -> None:
 
     def collate(items: list[list[int]]) -> dict:
         (indices,) = items  # the Trainer's batches are of one item, ours
-        wavs = [
-            torch.from_numpy(soundfile.read(utts[i].wav, dtype="float32")[0]) for i in indices
-        ]
+        wavs = [torch.from_numpy(soundfile.read(utts[i].wav, dtype="float32")[0]) for i in indices]
         labels = [LABELS.index(utts[i].emo) for i in indices]
-        return {"input_values": pad_sequence(wavs, batch_first=True), "labels": torch.tensor(labels)}
+        padded = pad_sequence(wavs, batch_first=True)
+        return {"input_values": padded, "labels": torch.tensor(labels)}
 
     model = HubertForSequenceClassification.from_pretrained(
         args["ckpt"], num_labels=len(LABELS), final_dropout=0.0
