@@ -72,8 +72,7 @@ def dump_feats(
         compress: 16 bits per value instead of float32.
         nj: CPU processes; 1 works in this process.
         ngpu: If not 0, that many GPUs instead, one process each.
-        batch_sec: Padded audio per forward pass, in seconds; a longer clip is a batch of its own.
-            None: BATCH_SEC.
+        batch_sec: Padded audio per forward pass, in seconds (None: BATCH_SEC), or a longer clip.
         redo: Delete what is there and start again.
         chunk_utts: Utterances that become visible together; 0 chooses by the size of the corpus.
         tuned: An encoder of other weights than the conf's, and their hash; in this process.
@@ -86,8 +85,7 @@ def dump_feats(
     Raises:
         SertlError: Bad audio, other inputs than those of what is there, no space; missing shards.
     """
-    if batch_sec is None:
-        batch_sec = BATCH_SEC["cuda" if ngpu else "cpu"]
+    batch_sec = BATCH_SEC["cuda" if ngpu else "cpu"] if batch_sec is None else batch_sec
     check_dump(data, batch_sec)
     devices = choose_devices(nj, ngpu)[: None if tuned is None else 1]
     utts = list(data.utts.values())
