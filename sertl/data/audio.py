@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import stat
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import gcd
@@ -28,6 +29,7 @@ SAMPLED_BYTES = 16384  # of audio_hash: at the start, middle and end of each rec
 RATES = (1000, 768_000)  # Hz
 MOST_CHANNELS = 64
 LONGEST_SEC = 24 * 3600.0
+SLOWEST_SEC = 600.0  # beyond its duration, that reading a file may take: a disk that hardly answers
 BLOCK = 1 << 22  # samples: a header that lies about the length must not fill the memory
 
 
@@ -200,8 +202,13 @@ def _read(file: soundfile.SoundFile) -> np.ndarray:
         return file.read(dtype="float32", always_2d=True)
     step = max(1, BLOCK // file.channels)
     blocks = []
+    limit = SLOWEST_SEC + file.frames / file.samplerate
+    begun = time.monotonic()
     while len(block := file.read(step, dtype="float32", always_2d=True)):
         blocks.append(block)
+        if time.monotonic() - begun > limit:
+            done = sum(map(len, blocks)) / file.frames
+            raise BadAudio(f"{100 * done:.0f} % read after {limit:.0f} s; is its disk in order?")
     return np.concatenate(blocks) if blocks else np.zeros((0, file.channels), np.float32)
 
 

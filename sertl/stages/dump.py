@@ -85,8 +85,7 @@ def dump_feats(
     Raises:
         SertlError: Bad audio, other inputs than those of what is there, no space; missing shards.
     """
-    batch_sec = BATCH_SEC["cuda" if ngpu else "cpu"] if batch_sec is None else batch_sec
-    check_dump(data, batch_sec)
+    batch_sec = check_dump(data, batch_sec, ngpu)
     devices = choose_devices(nj, ngpu)[: None if tuned is None else 1]
     utts = list(data.utts.values())
     job = Job(conf, Path(out), dump_layers(conf), compress, batch_sec, tuple(pool), normalise)
@@ -133,12 +132,15 @@ def _finish(job: Job, chunks: Sequence[Chunk]) -> None:
     )
 
 
-def check_dump(data: DataDir, batch_sec: float) -> None:
-    """Refuse what cannot be dumped."""
+def check_dump(data: DataDir, batch_sec: float | None, ngpu: int) -> float:
+    """Refuse what cannot be dumped; return the seconds of a forward pass."""
     if not data.utts:
         raise SertlError(f"{data.path} has no utterances")
+    if batch_sec is None:
+        return BATCH_SEC["cuda" if ngpu else "cpu"]
     if not batch_sec > 0:
         raise SertlError(f"--batch-sec is {batch_sec}, expected more than 0")
+    return batch_sec
 
 
 def _pool_source(

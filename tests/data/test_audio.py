@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from sertl.data import audio
 from sertl.data.audio import SAMPLE_RATE, check_audio, inspect_audio, read_audio
 from sertl.errors import SertlError
 
@@ -209,3 +210,16 @@ def test_a_header_that_promises_days_takes_no_memory(tmp_path):
     path.write_bytes(content)
     with pytest.raises(SertlError, match="promises 1073741824|cannot be decoded"):
         read_audio(path)
+
+
+def test_a_disk_that_hardly_answers(tmp_path, monkeypatch):
+    """Half a second of audio in ten blocks, each of which takes a minute."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(16000), 16000)
+    monkeypatch.setattr(audio, "BLOCK", 800)
+    now = iter(range(0, 10**6, 60))
+    monkeypatch.setattr(audio.time, "monotonic", lambda: float(next(now)))
+    assert len(read_audio(path)) == 8000  # ten minutes
+    monkeypatch.setattr(audio, "SLOWEST_SEC", 300.0)
+    with pytest.raises(SertlError, match=r"utterance u: .*a.wav: 60 % read after 300 s; is its di"):
+        read_audio(path, "u")
