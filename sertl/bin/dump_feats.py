@@ -52,8 +52,7 @@ def arguments() -> argparse.Namespace:
         default=None,
         type=float,
         help="padded seconds of audio per forward pass (default: "
-        + ", ".join(f"{sec:g} on {kind}" for kind, sec in BATCH_SEC.items())
-        + ")",
+        f"{BATCH_SEC['cpu']:g} on a CPU, {BATCH_SEC['cuda']:g} on a GPU)",
     )
     parser.add_argument(
         "--pool",
