@@ -84,6 +84,7 @@ class State:
     best_update: int = 0
     stale: int = 0  # looks at dev since the best
     finished: bool = False
+    lr: float = 0.0  # of the latest update, before lr_scale
     share: float = 1.0  # of the way from the start to the best update, see interpolation.py
 
 
@@ -132,7 +133,6 @@ class Trainer:
         self.optimizer = build_optimizer(model, self.optim)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.state = State()
-        self.lr = 0.0  # of the latest update, before lr_scale
         self.record = Record(self.out, enabled=self.rank == 0)
         check_whole_batches(model, self.data, train, self.world)
         self.per_epoch = len(self._batches(1))
@@ -229,10 +229,19 @@ class Trainer:
             if not pieces:  # a short last batch: nothing to add, but the others wait for our sum
                 yield None, True
 
+    def _due(self) -> bool:
+        """Whether dev is to be looked at before another update, be it after a resume."""
+        state, every = self.state, self.optim["eval_updates"]
+        if state.update == state.judged:
+            return False
+        if state.update >= self.stop:
+            return True
+        return state.update % every == 0 if every else state.batch >= self.per_epoch
+
     def _train(self) -> None:
         """Make updates until dev is due: after an epoch, or every eval_updates."""
         every, begun, waited = self.optim["eval_updates"], time.monotonic(), 0.0
-        while self.state.update < self.stop:
+        while not self._due():
             if self.state.batch >= self.per_epoch:
                 self.state.epoch, self.state.batch = self.state.epoch + 1, 0
             if self.average.decay and not self.state.batch:  # else what was found before dev holds
@@ -241,13 +250,11 @@ class Trainer:
             if every:
                 number = min(number, every - self.state.update % every)
             waited += self._updates(min(number, self.stop - self.state.update))
-            if not every or self.state.update % every == 0:
-                break
         self.record.end_epoch(
             "train",
             self.state.epoch,
             update=self.state.update,
-            lr=self.lr,
+            lr=self.state.lr,
             sec=round(time.monotonic() - begun, 3),
             data_wait_sec=round(waited, 3),
         )
@@ -289,7 +296,7 @@ class Trainer:
     def _update(self, weight: torch.Tensor) -> None:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         weight = distributed.sum_gradients(parameters, weight.reshape(1))[0]
-        self.lr = set_lr(self.optimizer, self.optim, self.state.update, self.total)
+        self.state.lr = set_lr(self.optimizer, self.optim, self.state.update, self.total)
         self.scaler.unscale_(self.optimizer)
         for p in parameters:
             if p.grad is not None:
@@ -315,7 +322,7 @@ class Trainer:
         self.state.batch += 1
         self.model.after_step(self.state.update, self.total)
         self.average.update(self.state.update)
-        self.record.update(self.state.update, lr=self.lr, grad_norm=float(norm))
+        self.record.update(self.state.update, lr=self.state.lr, grad_norm=float(norm))
         diagnostics = self.model.diagnostics()
         if diagnostics:
             where = {"epoch": self.state.epoch, "update": self.state.update}

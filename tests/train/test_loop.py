@@ -75,6 +75,20 @@ def test_resume_is_exact(tmp_path, phase_conf, save_updates, stop_at, ema, monke
     assert all(torch.equal(best[0][n], best[1][n]) for n in best[0])
 
 
+def test_resume_between_the_last_update_and_the_end_of_an_epoch(tmp_path, phase_conf, monkeypatch):
+    """The log is the same too: the epoch's means, and the learning rate of its last update."""
+    conf = phase_conf(optim_conf={"epochs": 2, "save_updates": 1}, data_conf={"batch_size": 8})
+    make(tmp_path / "whole", conf).run()
+    killed = make(tmp_path / "killed", conf)
+    monkeypatch.setattr(killed.record, "end_epoch", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        killed.run()
+    make(tmp_path / "killed", conf).run()
+    whole = logged(tmp_path / "whole")
+    assert whole == logged(tmp_path / "killed")
+    assert all(entry["lr"] > 0 for entry in whole if entry["kind"] == "train")
+
+
 def test_cutting_batches_changes_nothing(tmp_path, phase_conf):
     """One micro-batch of 12 utterances or many small ones: the same training."""
     still = {**MODEL, "dropout": 0.0}
@@ -226,7 +240,7 @@ def test_a_budget_of_updates_ends_within_an_epoch(tmp_path, phase_conf, save_upd
 
         def note(update, total):
             after_step(update, total)
-            seen.append((update, total, trainer.lr))
+            seen.append((update, total, trainer.state.lr))
             if update == stop_at:
                 raise KeyboardInterrupt
 
