@@ -32,7 +32,8 @@ from sertl.stages.selecting import (
 from sertl.stages.start import start_model, start_of
 from sertl.stages.training_data import save_ids
 from sertl.train import checkpoint, distributed
-from sertl.train.loop import State, Trainer
+from sertl.train.loop import Trainer
+from sertl.train.saved_state import State
 from sertl.train.trained import BEST, to_rebuild
 
 logger = logging.getLogger(__name__)

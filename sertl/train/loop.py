@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +21,6 @@ from sertl.data.batching import cut_by_duration, epoch_batches, ordered_batches
 from sertl.data.dataset import Batch, UttDataset, prefetch
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
-from sertl.run_file import RETRAIN, understanding
 from sertl.train import checkpoint, distributed
 from sertl.train.average import WeightAverage
 from sertl.train.ctc_text import warn_of_unread
@@ -30,6 +29,7 @@ from sertl.train.interpolation import Interpolation, check_lambdas
 from sertl.train.live_norm import LiveNorm
 from sertl.train.optim import build_optimizer, set_lr
 from sertl.train.record import Record
+from sertl.train.saved_state import State, resume, save
 from sertl.train.settings import (
     AUTOCAST,
     LOWER,
@@ -54,38 +54,6 @@ class Judge(Protocol):
         self, model: SERModel, device: torch.device, dtype: torch.dtype | None
     ) -> dict[str, float]:
         """Scores by name."""
-
-
-SAVED = (  # of last.pt
-    "model",
-    "optimizer",
-    "scaler",
-    "average",
-    "start",
-    "started",
-    "shifts",
-    "state",
-    "random",
-    "records",
-)
-
-
-@dataclass
-class State:
-    """Where training stands; saved with the model and the optimiser, restored by a resume."""
-
-    epoch: int = 1
-    batch: int = 0  # batches of this epoch that are done
-    update: int = 0
-    judged: int = -1  # the update after which dev was looked at last
-    best: float | None = None
-    best_tie: float | None = None
-    best_epoch: int = 0
-    best_update: int = 0
-    stale: int = 0  # looks at dev since the best
-    finished: bool = False
-    lr: float = 0.0  # of the latest update, before lr_scale
-    share: float = 1.0  # of the way from the start to the best update, see interpolation.py
 
 
 class Trainer:
@@ -152,7 +120,7 @@ class Trainer:
 
     def run(self) -> State:
         """Train to the end, from the last saved state if there is one."""
-        if not self._resume():
+        if not resume(self):
             self.record.restart()
             self.live.refresh(self.train_set, self.seed, fit=True)
             self._initialise()
@@ -420,26 +388,7 @@ class Trainer:
         return values.get("loss_emo", values["loss"])
 
     def _save(self) -> None:
-        """Write everything a resume needs; the random state of every process goes along."""
-        random = distributed.gather(checkpoint.random_state(self.device))
-        records = distributed.gather(self.record.state())
-        if self.rank == 0:
-            checkpoint.save(
-                self.out / "last.pt",
-                {
-                    "model": checkpoint.trained_state(self.model),
-                    "optimizer": self.optimizer.state_dict(),
-                    "scaler": self.scaler.state_dict(),
-                    "average": self.average.state(),
-                    "start": {} if self.way is None else self.way.start,
-                    "started": self.started,
-                    "shifts": self.model.shifts,
-                    "state": vars(self.state),
-                    "random": random,
-                    "records": records,
-                },
-            )
-        distributed.barrier()
+        save(self)
 
     @torch.no_grad()
     def _initialise(self) -> None:
@@ -457,32 +406,3 @@ class Trainer:
             self.started = solve_start(self.model, self.train_set, batches, self.device)
             distributed.broadcast([p for p in self.model.parameters() if p.requires_grad])
         distributed.broadcast(self.model.buffers())  # cards of another kind round otherwise
-
-    def _resume(self) -> bool:
-        path = self.out / "last.pt"
-        if not path.is_file():
-            return False
-        saved = checkpoint.load(path, *SAVED)
-        with understanding(path, RETRAIN):
-            self._restore(path, saved)
-        logger.info("resuming at epoch %d, update %d", self.state.epoch, self.state.update)
-        return True
-
-    def _restore(self, path: Path, saved: dict) -> None:
-        if len(saved["random"]) != self.world:
-            raise SertlError(
-                f"{path} was made by {len(saved['random'])} processes, this run has {self.world}: "
-                "use as many, or --redo"
-            )
-        checkpoint.load_trained(self.model, saved["model"], str(path))
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.scaler.load_state_dict(saved["scaler"])
-        self.average.restore(saved["average"])
-        self.started = saved["started"]
-        if self.lambdas != [1.0]:
-            self.way = Interpolation(self.model)
-            self.way.start = {n: t.to(self.device) for n, t in saved["start"].items()}
-        self.model.shifts = saved["shifts"]
-        self.state = State(**saved["state"])
-        self.record.restore(saved["records"][self.rank])
-        checkpoint.set_random_state(saved["random"][self.rank], self.device)
