@@ -1,8 +1,9 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """One way of getting features, timed in a process of its own.
 
-For the benchmarks of the dump: memory is that of this process and its workers alone. The clock
-starts when the upstream is loaded (by the first worker, where there are several).
+For the benchmarks of the dump: memory is that of this process and its workers, what they share
+counted once. The clock starts when the upstream is loaded (by the first worker, where there are
+several).
 """
 
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import soundfile
 import torch
 import worker
-from machine import peak_gib
+from machine import PeakOfAll
 
 from sertl.data.audio import read_audio
 from sertl.data.datadir import Utterance
@@ -55,16 +56,15 @@ def run_s3prl_loop(utts: list[Utterance], conf: dict, bf16: bool) -> float:
 def main() -> None:
     args = worker.start(__doc__)
     utts = find_clips(Path(args["wav_dir"]), args["clips"])
-    if args["row"].startswith("s3prl"):
-        sec = run_s3prl_loop(utts, args["conf"], args["row"] == "s3prl bf16")
-        workers = 0
-    else:
-        out = Path(args["out"])
-        shutil.rmtree(out, ignore_errors=True)
-        sec = run_dump(utts, args["conf"], out, args["nj"], args["batch_sec"])
-        workers = args["nj"] if args["nj"] > 1 else 0
+    with PeakOfAll() as memory:
+        if args["row"].startswith("s3prl"):
+            sec = run_s3prl_loop(utts, args["conf"], args["row"] == "s3prl bf16")
+        else:
+            out = Path(args["out"])
+            shutil.rmtree(out, ignore_errors=True)
+            sec = run_dump(utts, args["conf"], out, args["nj"], args["batch_sec"])
     audio = sum(u.dur_sec for u in utts)
-    worker.report(sec=sec, audio_sec=audio, peak_gib=peak_gib(workers))
+    worker.report(sec=sec, audio_sec=audio, peak_gib=memory.gib)
 
 
 if __name__ == "__main__":

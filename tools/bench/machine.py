@@ -1,6 +1,7 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """What the benchmarks share: the state of the machine, processes to measure in, tables."""
 
+import contextlib
 import json
 import os
 import platform
@@ -8,8 +9,11 @@ import resource
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+
+import psutil
 
 from sertl import provenance
 
@@ -64,11 +68,36 @@ def measure(script: str, threads: int = 1, **arguments: object) -> dict:
     return json.loads(found)
 
 
-def peak_gib(workers: int = 0) -> float:
-    """Largest memory of this process so far, and of workers like the largest of its children."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return (own + workers * child) / 2**20
+def peak_gib() -> float:
+    """Largest memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+class PeakOfAll:
+    """Largest memory of this process and its children together, while in this context, in GiB.
+
+    Pages that several share, such as libraries, count once (PSS), which getrusage cannot tell.
+    """
+
+    def __init__(self):
+        self.gib, self._over = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "PeakOfAll":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.2):
+            total = 0
+            for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):  # it has ended
+                    total += process.memory_full_info().pss
+            self.gib = max(self.gib, total / 2**30)
 
 
 def summary(values: Sequence[float], unit: str = "s") -> str:
