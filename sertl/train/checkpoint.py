@@ -5,11 +5,11 @@ A checkpoint holds tensors, numbers and strings only. Of the upstream it holds w
 moved, in this phase or in one that this phase started from; the rest has its own source.
 """
 
-import io
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -42,13 +42,36 @@ def save(path: str | Path, value: dict) -> None:
     """torch.save under a temporary name, then rename.
 
     Raises:
-        OSError: If the disk is full. torch's own writer would raise an unnamed RuntimeError, so
-            the bytes are made in memory and written from here.
+        OSError: If the disk is full, for which torch has a RuntimeError without a name.
     """
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        stream = _Stream(file)
+        try:
+            torch.save(value, stream)
+        except RuntimeError:
+            if stream.error is None:
+                raise
+            raise stream.error from None
+
+
+class _Stream:
+    """A file for torch.save to write to piece by piece, which remembers why it could not."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.error = file, None
+
+    def write(self, data: bytes) -> int:
+        return self._try(self.file.write, data)
+
+    def flush(self) -> None:
+        self._try(self.file.flush)
+
+    def _try(self, call: Callable, *args: object) -> int | None:
+        try:
+            return call(*args)
+        except OSError as error:
+            self.error = error
+            raise
 
 
 def load(path: str | Path, *keys: str) -> dict:

@@ -1,6 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Checkpoints: only what trained, strict loading, init that says what it did, damaged files."""
 
+import errno
+import io
 import resource
 
 import pytest
@@ -154,3 +156,23 @@ def test_a_write_that_fails_is_an_os_error_and_leaves_the_old_checkpoint(tmp_pat
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("room", [0, 100, 10**5, 3 * 10**6])
+def test_a_full_disk_is_named_and_the_old_checkpoint_stays(tmp_path, monkeypatch, room):
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, {"model": {"x": torch.zeros(3)}})
+    left = [room]
+
+    class Full(io.FileIO):
+        def write(self, data):
+            left[0] -= len(data)
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    monkeypatch.setattr(checkpoint, "open", Full, raising=False)
+    with pytest.raises(OSError, match="No space left on device.*last.pt"):
+        checkpoint.save(path, {"model": {"x": torch.randn(1000, 1000)}})
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+    assert checkpoint.load(path, "model")["model"]["x"].tolist() == [0, 0, 0]
