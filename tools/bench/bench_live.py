@@ -3,11 +3,10 @@
 
 HuBERT-base with random weights, its convolutions frozen, no dropout, a mean and a head above; the
 same clips in the same batches, float32, AdamW, gradients clipped. Rows: Hugging Face's Trainer on
-HubertForSequenceClassification; `--method finetune` on audio; the same with batches accumulated in
-pieces that suit a CPU's cache (data_conf.batch_sec); and that on what the convolutions gave, dumped
-(upstream_conf.from_layer=0; the dump itself is not timed). Reading and padding are in it. Each row
-in a fresh process, in turn, several rounds; the first epoch, which allocates, is not counted; the
-last column says what memory the later epochs added.
+HubertForSequenceClassification; `--method finetune` on audio; the same on what the convolutions
+gave, dumped (upstream_conf.from_layer=0; the dump itself is not timed). Reading and padding are in
+it. Each row in a fresh process, in turn, several rounds; the first epoch, which allocates, is not
+counted; the last column says what memory the later epochs added.
 Goal: at least 1.3 times the updates of the Trainer.
 
 Example: python tools/bench/bench_live.py --wav-dir /corpora/emodb/wav --clips 32 --rounds 1
@@ -26,8 +25,7 @@ from train_epochs import make_data
 from sertl.stages.dump import dump_feats
 from sertl.upstream.build import load_conf
 
-HF, LIVE, PIECES = "transformers.Trainer", "sertl", "sertl, in pieces"
-CACHED = "sertl, in pieces, convolutions dumped"
+HF, LIVE, CACHED = "transformers.Trainer", "sertl", "sertl, convolutions dumped"
 SETTINGS = [
     "start=random",
     "model_conf.pooling=mean",
@@ -48,9 +46,6 @@ def main() -> None:
     parser.add_argument("--wav-dir", required=True, type=Path, help="e.g. EmoDB's wav folder")
     parser.add_argument("--clips", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=8, help="clips an update (%(default)s)")
-    parser.add_argument(
-        "--piece-sec", type=float, default=5.0, help="padded seconds (default: %(default)s)"
-    )
     parser.add_argument("--epochs", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=2, help="default: %(default)s")
     parser.add_argument(
@@ -92,12 +87,10 @@ def rows(args: argparse.Namespace, folder: str) -> dict[str, list[dict]]:
     same = {"wav_dir": str(args.wav_dir), "clips": args.clips, "ckpt": ckpt}
     ours = {**same, "upstream": "hubert_base", "method": "finetune"}
     common = [*SETTINGS, f"data_conf.batch_size={args.batch}", f"optim_conf.epochs={args.epochs}"]
-    pieces = f"data_conf.batch_sec={args.piece_sec}"
-    dumped = [*common, pieces, "upstream_conf.from_layer=0"]
+    dumped = [*common, "upstream_conf.from_layer=0"]
     calls = {
         HF: ("hf_epochs.py", {**same, "batch": args.batch, "epochs": args.epochs}),
         LIVE: ("train_epochs.py", {**ours, "settings": common, "dump": ""}),
-        PIECES: ("train_epochs.py", {**ours, "settings": [*common, pieces], "dump": ""}),
         CACHED: ("train_epochs.py", {**ours, "settings": dumped, "dump": f"{folder}/dump"}),
     }
     found: dict[str, list[dict]] = {name: [] for name in calls}
