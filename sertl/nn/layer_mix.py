@@ -33,8 +33,10 @@ class LayerMix(nn.Module):
             raise ValueError(f"got {hidden.shape[1]} layers, built for {len(self.scores)}")
         if hidden.shape[1] == 1:
             return hidden[:, 0]
-        # One product per utterance reads every layer once, where it lies: a loop of additions would
-        # write each partial sum to memory, and torch.matmul of a vector would turn a copy around.
         flat = hidden.flatten(2)  # (B, L, T * D)
-        weights = self.weights().to(flat.dtype).expand(len(flat), 1, -1)
-        return torch.bmm(weights, flat).view_as(hidden[:, 0])
+        weights = self.weights().to(flat.dtype)
+        if not self.training:  # a traced graph keeps the number of utterances open only like this
+            return torch.matmul(weights, flat).view_as(hidden[:, 0])
+        # One product per utterance reads every layer once, where it lies: a loop of additions would
+        # write each partial sum to memory, and torch.matmul of a vector turns a copy around.
+        return torch.bmm(weights.expand(len(flat), 1, -1), flat).view_as(hidden[:, 0])

@@ -86,6 +86,8 @@ def test_equals_training_from_audio(data, tiny, tmp_path, encoder, method):
     assert live.keys() == dumped.keys() and heard == read
     moved = 0
     for name, tensor in live.items():
+        if name.endswith("k_proj.bias"):
+            continue  # softmax ignores it: its gradient is rounding, which Adam makes steps of
         torch.testing.assert_close(dumped[name], tensor, rtol=1e-3, atol=2e-4, msg=name)
         moved += name.startswith("upstream.")
     assert moved
