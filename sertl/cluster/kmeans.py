@@ -74,6 +74,7 @@ def learn(
     inertias, idle = [inertia(start, judges, device)], 0
     for number in range(passes):
         for block in frames.blocks(max(BLOCK_FRAMES, batch_frames), rng):
+            # Cut evenly, so that no batch is a mere rest.
             for batch in np.array_split(block, max(1, len(block) // batch_frames)):
                 model.add(batch)
             inertias.append(inertia(model.centroids, judges, device))
@@ -106,9 +107,8 @@ class MiniBatches:
 
     def add(self, batch: np.ndarray) -> None:
         """Assign frames (N, D) float32, then move the centroids that got any."""
-        labels = torch.from_numpy(Nearest(self.centroids, self.device).labels(batch))
-        labels = labels.to(self.device, torch.int64)
         frames = torch.from_numpy(batch).to(self.device)
+        labels = Nearest(self.centroids, self.device).of(frames)
         sums = torch.zeros(self.means.shape, device=self.device).index_add_(0, labels, frames)
         new = torch.bincount(labels, minlength=len(self.means))[:, None].double()
         self.counts += new

@@ -65,22 +65,23 @@ class Nearest:
         Returns:
             (N,) int32 index of the nearest centroid and (N,) float32 squared distance to it.
         """
-        return self._run(frames, True)
+        whole = self._on_device(frames)
+        labels = self.of(whole)
+        parts = zip(whole.split(self.rows), labels.split(self.rows), strict=True)
+        far = [(rows - self.centroids[own]).square_().sum(dim=1) for rows, own in parts]
+        return labels.int().cpu().numpy(), torch.cat(far).cpu().numpy()
 
     def labels(self, frames: np.ndarray) -> np.ndarray:
         """(N, D) float32 -> (N,) int32: the index alone."""
-        return self._run(frames, False)[0]
+        return self.of(self._on_device(frames)).int().cpu().numpy()
 
     @torch.no_grad()
-    def _run(self, frames: np.ndarray, far: bool) -> tuple[np.ndarray, np.ndarray]:
-        whole = torch.from_numpy(np.ascontiguousarray(frames, np.float32)).to(self.device)
-        labels, distances = [torch.empty(0, dtype=torch.int64)], [torch.empty(0)]
-        for block in whole.split(self.rows):
-            own = self._of_block(block)
-            labels.append(own.cpu())
-            if far:
-                distances.append((block - self.centroids[own]).square_().sum(dim=1).cpu())
-        return torch.cat(labels).int().numpy(), torch.cat(distances).numpy()
+    def of(self, frames: torch.Tensor) -> torch.Tensor:
+        """(N, D) float32 on the device -> (N,) int64 there."""
+        return torch.cat([self._of_block(block) for block in frames.split(self.rows)])
+
+    def _on_device(self, frames: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(frames, np.float32)).to(self.device)
 
     def _of_block(self, block: torch.Tensor) -> torch.Tensor:
         """(n, D) -> (n,) int64."""

@@ -138,7 +138,7 @@ class Trainer:
                 *(self.state.epoch, self.state.update, self.stop, self.record.line()),
                 *(rate, rate * (self.stop - self.state.update)),
             )
-            self._save()
+            save(self)
         self._interpolate()
         self.record.close()
         warn_of_unread(dev)
@@ -297,7 +297,7 @@ class Trainer:
             self.record.write({"kind": "diagnostics", **where, **diagnostics})
         every = self.optim["save_updates"]
         if every and self.state.update % every == 0:
-            self._save()
+            save(self)
 
     def _dev(self) -> dict[str, float]:
         self.live.refresh(self.dev_set, self.seed)
@@ -386,9 +386,6 @@ class Trainer:
         where = {"epoch": self.state.best_epoch, "update": self.state.best_update}
         self.record.write({"kind": "lambda", **where, "share": share, **values})
         return values.get("loss_emo", values["loss"])
-
-    def _save(self) -> None:
-        save(self)
 
     @torch.no_grad()
     def _initialise(self) -> None:

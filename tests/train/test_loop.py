@@ -10,7 +10,7 @@ from fakes import LABELS, build_model, fake_dataset
 from sertl.errors import SertlError
 from sertl.models.base import Spec
 from sertl.seed import seed_everything
-from sertl.train import checkpoint
+from sertl.train import checkpoint, loop
 from sertl.train.loop import Trainer
 
 SPEC = Spec(labels=LABELS, hidden_size=6, layers=[0, 1], vad_range=(1.0, 5.0))
@@ -121,9 +121,10 @@ def test_a_stop_before_the_first_save_leaves_no_trace(tmp_path, phase_conf, monk
     conf = phase_conf(optim_conf={"epochs": 2})
     make(tmp_path / "whole", conf).run()
     killed = make(tmp_path / "killed", conf)
-    monkeypatch.setattr(killed, "_save", lambda: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        killed.run()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            killed.run()
     make(tmp_path / "killed", conf).run()
     assert logged(tmp_path / "whole") == logged(tmp_path / "killed")
 

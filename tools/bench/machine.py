@@ -13,8 +13,6 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
-
 from sertl import provenance
 
 HERE = Path(__file__).resolve().parent
@@ -92,6 +90,8 @@ class PeakOfAll:
         self._thread.join()
 
     def _watch(self) -> None:
+        import psutil  # of the extra "test"; benchmarks of one process do without
+
         while not self._over.wait(0.2):
             total = 0
             for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
