@@ -16,7 +16,7 @@ from sertl.cluster.nearest import Nearest
 from sertl.data.ark import ArkWriter
 from sertl.errors import SertlError
 
-BLOCK_FRAMES = 8192  # read and moved to the device together
+BLOCK_FRAMES = 4096  # read and moved to the device together
 
 
 Labelled = tuple[str, np.ndarray, np.ndarray | None]
@@ -89,7 +89,7 @@ def usage(nearest: Nearest, frames: Frames) -> tuple[np.ndarray, float]:
     Returns:
         (K,) int64 frames of each centroid, and the mean squared distance of a frame to its own.
     """
-    counts, total = np.zeros(len(nearest.norms), np.int64), 0.0
+    counts, total = np.zeros(len(nearest.centroids), np.int64), 0.0
     for _, labels, distances in label_utterances(nearest, frames):
         counts += np.bincount(labels, minlength=len(counts))
         total += float(distances.sum(dtype=np.float64))

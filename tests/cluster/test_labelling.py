@@ -35,7 +35,6 @@ def frames(tmp_path):
 def test_labels_equal_sklearns(monkeypatch, offset, scores, bf16):
     """On the same centroids, whatever the block; distances as computed directly."""
     monkeypatch.setattr(nearest_file, "BLOCK_SCORES", {"cpu": scores})
-    monkeypatch.setattr(nearest_file, "PART_SCORES", {"cpu": max(1, scores // 3)})
     rng = np.random.default_rng(0)
     data = (rng.normal(size=(700, 48)) + offset).astype(np.float32)
     model = KMeans(40, n_init=1, max_iter=5, random_state=0).fit(data)
@@ -48,7 +47,9 @@ def test_labels_equal_sklearns(monkeypatch, offset, scores, bf16):
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("kind", ["between two", "twins", "far off", "of all lengths"])
+@pytest.mark.parametrize(
+    "kind", ["between two", "twins", "far off", "of all lengths", "rounded one way"]
+)
 def test_labels_are_those_of_float64(kind, bf16):
     """Also of frames that bf16 and float32 cannot decide."""
     rng = np.random.default_rng(0)
@@ -64,7 +65,12 @@ def test_labels_are_those_of_float64(kind, bf16):
     elif kind == "of all lengths":
         centroids *= 10.0 ** rng.integers(-4, 4, size=(60, 1)).astype(np.float32)
         frames = frames * 10.0 ** rng.integers(-4, 4, size=(500, 1))
+    elif kind == "rounded one way":  # to the wrong one of two, by half a unit of each number
+        down, up = 1 + 0.49 * 2.0**-7, 1 + 0.51 * 2.0**-7
+        centroids = np.outer([down, up, -down, -up], np.ones(96))
+        frames = np.outer(rng.choice([1, -1], 500) * rng.uniform(down, up, 500), np.ones(96))
     frames = frames.astype(np.float32)
+    centroids = centroids.astype(np.float32)
     wide = frames.astype(np.longdouble)[:, None] - centroids.astype(np.longdouble)
     exact = (wide**2).sum(axis=2)
     labels = Nearest(centroids, bf16=bf16).labels(frames)
