@@ -8,7 +8,6 @@ the epoch, so a run that was killed goes on as if it had not been.
 """
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.train import checkpoint, distributed
 from sertl.train.average import WeightAverage
+from sertl.train.choice import Choice
 from sertl.train.ctc_text import warn_of_unread
 from sertl.train.evaluate import evaluate
 from sertl.train.interpolation import Interpolation, check_lambdas
@@ -32,8 +32,6 @@ from sertl.train.record import Record
 from sertl.train.saved_state import State, resume, save
 from sertl.train.settings import (
     AUTOCAST,
-    LOWER,
-    SELECT,
     check_settings,
     check_whole_batches,
     check_whole_clips,
@@ -95,7 +93,7 @@ class Trainer:
         self.model, self.train_set, self.dev_set = model, train, dev
         self.data, self.optim = conf["data_conf"], conf["optim_conf"]
         self.out, self.seed, self.device = Path(out), seed, device
-        self.metric, self.tie = SELECT[select]
+        self.choice = Choice(select, self.optim["patience"])
         self.rank, self.world = distributed.rank_and_world()
         self.dtype = AUTOCAST[self.optim["autocast"]]
         self.optimizer = build_optimizer(model, self.optim)
@@ -150,7 +148,10 @@ class Trainer:
         if self.head is not None:
             found = self.head.judge(self.model, self.device, self.dtype)
             self.record.write({"kind": "frozen_head", **self._where(), **found})
-        self._choose(dev)
+        if self.state.update or self.may_keep_start:
+            at_end = self.state.update >= self.stop
+            if self.choice.keeps(self.state, dev, at_end):
+                self._write_best(1.0)
         self.state.judged = self.state.update
         return dev
 
@@ -302,42 +303,9 @@ class Trainer:
     def _dev(self) -> dict[str, float]:
         self.live.refresh(self.dev_set, self.seed)
         values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
-        better = self.metric is not None and self._is_better(values)
+        better = self.choice.better(self.state, values)
         self.record.write({"kind": "dev", **self._where(), **values, "best": better})
         return values
-
-    def _is_better(self, values: dict[str, float]) -> bool:
-        if self.metric not in values:
-            raise SertlError(
-                f"select: the model gives no dev {self.metric}, only {sorted(values)}; choose by "
-                "one of these (--set <phase>.select=…)"
-            )
-        value, best = values[self.metric], self.state.best
-        if best is None or math.isnan(best):  # NaN is no score to beat
-            return True
-        if value == best and self.tie is not None:
-            return values[self.tie] < self.state.best_tie
-        return value < best if self.metric in LOWER else value > best  # a tie keeps the earlier
-
-    def _choose(self, dev: dict[str, float]) -> None:
-        """Keep the model if it is the best so far; stop when patience is spent."""
-        if self.metric is None:
-            if self.state.update >= self.stop:
-                self._keep(None)
-            return
-        if self.state.update == 0 and not self.may_keep_start:
-            return
-        self.state.stale += 1
-        if self._is_better(dev):
-            self.state.best_tie, self.state.stale = dev.get(self.tie or ""), 0
-            self._keep(dev[self.metric])
-        patience = self.optim["patience"]
-        self.state.finished = bool(patience) and self.state.stale >= patience
-
-    def _keep(self, value: float | None) -> None:
-        self.state.best, self.state.best_update = value, self.state.update
-        self.state.best_epoch = self.state.epoch if self.state.update else 0
-        self._write_best(1.0)
 
     def _write_best(self, share: float) -> None:
         if self.rank == 0:

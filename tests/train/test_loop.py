@@ -257,13 +257,3 @@ def test_a_budget_of_updates_ends_within_an_epoch(tmp_path, phase_conf, save_upd
         run("killed", (7, 20), stop_at=6)
     _, again = run("killed", (7, 20))
     assert all(torch.equal(weights(again)[n], t) for n, t in weights(whole).items())
-
-
-def test_equal_scores_are_decided_by_loss_where_the_rule_says_so(tmp_path, phase_conf):
-    trainer = make(tmp_path / "x", phase_conf(), select="dev_ua_loss")
-    plain = make(tmp_path / "y", phase_conf(), select="dev_ua")
-    for one, better in ((trainer, True), (plain, False)):
-        one.state.best, one.state.best_tie = 0.5, 0.8
-        assert one._is_better({"ua": 0.5, "loss": 0.7}) is better
-        assert not one._is_better({"ua": 0.5, "loss": 0.9})
-        assert one._is_better({"ua": 0.6, "loss": 9.0})
