@@ -17,9 +17,8 @@ logger = logging.getLogger(__name__)
 OPTIONS = {"freezing": True, "compile_threads": 1}
 
 
-# Batches that lead to all graphs: clips of several lengths and of one, one alone, and one that is so
-# short (20,480 samples) that PyTorch convolves it in another way.
-BATCHES = ((32000, 24000, 32000), (32000, 32000), (32000,), (16000,))
+# Clips whose batches lead to all graphs: some, of several lengths and of one, and one alone.
+BATCHES = ((16000, 12000, 16000), (16000, 16000), (16000,))
 
 
 def compile_encoder(
