@@ -44,11 +44,6 @@ class Encoder(Section):
         description="bf16: autocast; hidden states are float32 in both; auto: bf16 where it pays, "
         "on the machine that writes the configuration",
     )
-    compile: bool = Field(
-        False,
-        description="compile the encoder for stage 3 on a CPU (needs a C++ compiler): minutes "
-        "first, then faster, most of all in bf16",
-    )
     pad_to_30s: bool = Field(
         False, description="whisper: 30 s of padded input, as transformers does"
     )

@@ -23,7 +23,6 @@ from sertl.errors import SertlError
 from sertl.log import setup_logging
 from sertl.stages.dump_chunk import Chunk, Job, dump_chunk
 from sertl.upstream.build import build_upstream
-from sertl.upstream.compiled import compile_encoder
 from sertl.upstream.encoder import Upstream
 
 logger = logging.getLogger(__name__)
@@ -83,8 +82,6 @@ def _build(job: Job, name: str, upstream: Upstream | None = None):
     torch.backends.cudnn.allow_tf32 = False
     if upstream is None:
         upstream = build_upstream(job.conf)
-        if job.conf["compile"]:
-            compile_encoder(upstream, job.layers, device)
     return upstream.to(device), device
 
 

@@ -39,10 +39,7 @@ class Upstream(nn.Module):
             dropout, when the parent trains.
         grad_checkpoint: Keep only the input of each block and compute the rest of it again in the
             backward pass: less memory for one more forward pass.
-        compilable: Methods that torch.compile takes whole, see upstream/compiled.py.
     """
-
-    compilable: tuple[str, ...] = ()
 
     def __init__(self, num_layers: int, hidden_size: int, stride: int, dtype: str = "float32"):
         super().__init__()

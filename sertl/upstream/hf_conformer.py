@@ -28,7 +28,6 @@ class HFConformer(HFUpstream):
     """
 
     pre_norm = True
-    compilable = ()
     padded: torch.Tensor | None = None  # (B, 1, T), of the batch that the convolutions now see
 
     def __init__(self, model: nn.Module, normalize: bool, dtype: str, dropout: float):

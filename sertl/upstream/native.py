@@ -34,8 +34,6 @@ MIN_SAMPLES = 800  # 0.05 s, below which S3PRLUpstream pads
 class FrameUpstream(Upstream):
     """Convolutions per clip, Transformer per batch, last frame repeated; shared with hf.py."""
 
-    compilable = ("convolve", "run_blocks")
-
     def encode(self, clips, layers, mask=None):
         wanted = [math.ceil(len(clip) / STRIDE) for clip in clips]
         clips = [F.pad(clip, (0, max(0, MIN_SAMPLES - len(clip)))) for clip in clips]

@@ -95,8 +95,6 @@ class WhisperUpstream(Upstream):
         dropout: In the blocks, when fine-tuned.
     """
 
-    compilable = ("run_blocks",)
-
     def __init__(
         self,
         encoder: WhisperEncoder,
@@ -124,25 +122,19 @@ class WhisperUpstream(Upstream):
         if mask is not None:
             x = replace_frames(x, (cut_mask(mask[0], frames, owner), mask[1]))
         x = x + self.encoder.embed_positions.weight[: x.shape[1]].detach()
-        return join(self.run_blocks(x, self.attended(x, frames), layers, 0), frames, owner)
-
-    def attended(self, x: torch.Tensor, frames: list[int]) -> torch.Tensor | None:
-        """The mask of the blocks, (W, 1, T, T), True is attended to; None if all windows are whole.
-
-        frames: Of each window.
-        """
-        if self.pad_to_30s or min(frames) == x.shape[1]:
-            return None
-        keep = ~frame_padding(frames, x.device)[:, None, None, :]
-        return keep.expand(-1, 1, x.shape[1], -1)
+        return join(self.run_blocks(x, frames, layers, 0), frames, owner)
 
     def run_blocks(
-        self, x: torch.Tensor, padding: torch.Tensor | None, layers: set[int], first: int
+        self, x: torch.Tensor, frames: list[int], layers: set[int], first: int
     ) -> dict[int, torch.Tensor]:
         """Hidden states of layers, (W, T, D), from hidden state `first` of W windows on.
 
-        padding: See attended.
+        frames: Of each window; none where all are whole.
         """
+        padding = None
+        if not self.pad_to_30s and frames and min(frames) < x.shape[1]:
+            keep = ~frame_padding(frames, x.device)[:, None, None, :]
+            padding = keep.expand(-1, 1, x.shape[1], -1)  # (W, 1, T, T), True is attended to
         states = {}
         for i in range(first, max(layers) + 1):
             if i > first:
@@ -161,7 +153,7 @@ class WhisperUpstream(Upstream):
             x = F.gelu(self.encoder.conv1(mel))
             x = F.gelu(self.encoder.conv2(x)).transpose(1, 2)  # (B, T, D)
         x = x + self.encoder.embed_positions.weight[: x.shape[1]]
-        states = self.run_blocks(x, None, set(layers), 0)
+        states = self.run_blocks(x, [], set(layers), 0)
         return [states[i] for i in layers], x.shape[1]
 
     def windows(self, num_samples):
@@ -175,7 +167,7 @@ class WhisperUpstream(Upstream):
 
     def encode_from(self, first, stretches, owner, layers):
         x, frames = stack_frames(stretches)
-        return join(self.run_blocks(x, self.attended(x, frames), layers, first), frames, owner)
+        return join(self.run_blocks(x, frames, layers, first), frames, owner)
 
     def blocks(self):
         return [fairseq_block(b, True, "hf") for b in self.encoder.layers]

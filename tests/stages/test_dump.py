@@ -2,7 +2,6 @@
 """Stage 3: features as the upstream gives them, resumed after a kill, never stale, never half."""
 
 import errno
-import functools
 import logging
 import os
 import signal
@@ -26,7 +25,6 @@ from sertl.stages import dump, dump_chunk, dump_workers
 from sertl.stages.dump import dump_feats
 from sertl.stages.dump_chunk import cut_chunks
 from sertl.upstream.build import build_upstream, load_conf
-from sertl.upstream.compiled import compile_encoder
 from sertl.upstream.tiny import save_whisper
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -230,16 +228,6 @@ def test_bf16_is_near_float32_and_not_equal(data, conf, ckpts, tmp_path):
     a, b = read_dump(tmp_path / "a"), read_dump(tmp_path / "b")
     errors = [np.linalg.norm(a[key] - b[key]) / np.linalg.norm(a[key]) for key in a]
     assert 1e-5 < max(errors) < 0.05
-
-
-def test_a_compiled_encoder_gives_the_same_dump(data, conf, ckpts, tmp_path, monkeypatch):
-    traced = functools.partial(compile_encoder, backend="eager")  # as PyTorch does: no compiler
-    monkeypatch.setattr(dump_workers, "compile_encoder", traced)
-    dump_feats(data, conf, tmp_path / "a", compress=False)
-    dump_feats(data, make_conf(ckpts[0], compile=True), tmp_path / "b", compress=False)
-    a, b = read_dump(tmp_path / "a"), read_dump(tmp_path / "b")
-    assert a.keys() == b.keys() and all(np.allclose(a[key], b[key], atol=1e-5) for key in a)
-    dump_feats(data, conf, tmp_path / "b", compress=False)  # which is what was asked for
 
 
 def test_missing_recordings_are_listed_before_any_work(data, conf, tmp_path):
