@@ -34,7 +34,11 @@ class HFConformer(HFUpstream):
         super().__init__(model, normalize, dtype, dropout)
         for block in self.blocks():
             replace_forward(block)
-        for block in model.encoder.layers:
+        self.silence_padding()
+
+    def silence_padding(self) -> None:
+        """See to it that the convolutions over time meet zeros after a clip's end."""
+        for block in self.model.encoder.layers:
             block.conv_module.depthwise_conv.register_forward_pre_hook(self._silence)
 
     def _silence(self, _module: nn.Module, inputs: tuple[torch.Tensor]):
@@ -90,10 +94,8 @@ class HFBert(HFConformer):
         Barrault et al., "Seamless: Multilingual Expressive and Streaming Speech Translation", 2023.
     """
 
-    def __init__(self, model: nn.Module, normalize: bool, dtype: str, dropout: float):
-        HFUpstream.__init__(self, model, normalize, dtype, dropout)
-        for block in self.blocks():
-            replace_forward(block)
+    def silence_padding(self):
+        """The blocks do it themselves, told by `more`."""
 
     @staticmethod
     def samples(config) -> int:

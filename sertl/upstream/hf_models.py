@@ -11,20 +11,12 @@ model comes after the final layer norm, as in S3PRL's native format and as trans
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from sertl.upstream.attention import replace_forward
 from sertl.upstream.blocks import hf_block
-from sertl.upstream.encoder import Upstream, in_float32, set_dropout
-from sertl.upstream.native import MIN_SAMPLES, FrameUpstream, standard
-from sertl.upstream.padding import (
-    each_alone,
-    frame_padding,
-    repeat_last,
-    replace_frames,
-    stack_frames,
-)
+from sertl.upstream.encoder import Upstream, set_dropout
+from sertl.upstream.native import FrameUpstream, standard
 
 
 class HFUpstream(FrameUpstream):
@@ -174,29 +166,21 @@ class HFSew(HFUpstream):
         return self.model.feature_projection(features) if self.model.project_features else features
 
     def encode(self, clips, layers, mask=None):
-        squeeze = self.model.config.squeeze_factor
-        wanted = [math.ceil(len(clip) / self.stride) for clip in clips]
-        clips = [F.pad(clip, (0, max(0, MIN_SAMPLES - len(clip)))) for clip in clips]
-        with torch.no_grad():
-            features = each_alone([self.normalise(clip) for clip in clips], self.convolve)
-        x, frames = stack_frames(features)  # (B, T, C)
-        if mask is not None:
-            mask = mask[0].repeat_interleave(squeeze, dim=1), mask[1]
-        with in_float32(x):
-            x = replace_frames(self.project(x.float()), mask)  # (B, T, D)
-            x = x.masked_fill(frame_padding(frames, x.device)[:, :, None], 0.0)
-        x = x.transpose(1, 2)
-        pooled, positions = self.model.encoder.pool(x), self.model.encoder.pos_conv_embed(x)
-        frames = [count // squeeze for count in frames]
-        x = (pooled + positions[:, :, : pooled.shape[2]]).transpose(1, 2)[:, : max(frames)]
-        padding = frame_padding(frames, x.device) if min(frames) < max(frames) else None
-        states = self.run_blocks(self.model.encoder.layer_norm(x), padding, layers, 0)
-        return {i: repeat_last(h, frames, wanted) for i, h in states.items()}, wanted
+        if mask is not None:  # of the frames before two become one
+            mask = mask[0].repeat_interleave(self.model.config.squeeze_factor, dim=1), mask[1]
+        return super().encode(clips, layers, mask)
 
-    def windows(self, num_samples):
-        frames = super().windows(max(num_samples, MIN_SAMPLES))[0]
-        frames //= self.model.config.squeeze_factor
-        return [min(frames, math.ceil(num_samples / self.stride))]
+    def transformed(self, frames):
+        return frames // self.model.config.squeeze_factor
+
+    def transform(self, x, padding, layers):
+        encoder, squeeze = self.model.encoder, self.model.config.squeeze_factor
+        x = x.transpose(1, 2)
+        pooled, positions = encoder.pool(x), encoder.pos_conv_embed(x)
+        x = (pooled + positions[:, :, : pooled.shape[2]]).transpose(1, 2)
+        if padding is not None:  # of two frames one is made if both are there
+            padding = padding[:, squeeze - 1 :: squeeze]
+        return self.run_blocks(encoder.layer_norm(x), padding, layers, 0)
 
     def encode_equal(self, wavs, layers):
         return Upstream.encode_equal(self, wavs, layers)

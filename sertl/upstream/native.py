@@ -35,7 +35,7 @@ class FrameUpstream(Upstream):
     """Convolutions per clip, Transformer per batch, last frame repeated; shared with hf.py."""
 
     def encode(self, clips, layers, mask=None):
-        wanted = [math.ceil(len(clip) / STRIDE) for clip in clips]
+        wanted = [math.ceil(len(clip) / self.stride) for clip in clips]
         clips = [F.pad(clip, (0, max(0, MIN_SAMPLES - len(clip)))) for clip in clips]
         with torch.no_grad():  # never trained, as in S3PRL's and most published fine-tuning
             features = each_alone([self.normalise(clip) for clip in clips], self.convolve)
@@ -45,7 +45,12 @@ class FrameUpstream(Upstream):
             x = replace_frames(self.project(x.float()), mask)  # (B, T, D)
             x = x.masked_fill(padding[:, :, None], 0.0)
         states = self.transform(x, padding if min(frames) < max(frames) else None, layers)
+        frames = [self.transformed(count) for count in frames]
         return {i: repeat_last(h, frames, wanted) for i, h in states.items()}, wanted
+
+    def transformed(self, frames: int) -> int:
+        """Frames that transform makes of so many."""
+        return frames
 
     def encode_equal(self, wavs, layers):
         features = self.convolve(self.normalise_equal(wavs))
@@ -66,7 +71,7 @@ class FrameUpstream(Upstream):
         for layer in self.model.feature_extractor.conv_layers:
             conv = layer.conv if hasattr(layer, "conv") else layer[0]
             frames = (frames - conv.kernel_size[0]) // conv.stride[0] + 1
-        return [min(frames, math.ceil(num_samples / STRIDE))]
+        return [min(self.transformed(frames), math.ceil(num_samples / self.stride))]
 
     def encode_from(self, first, stretches, owner, layers):
         x, frames = stack_frames(stretches)  # (B, T, D); a clip is one stretch
