@@ -114,6 +114,7 @@ def build_s3prl(
     extra_conf: dict,
     dtype: str = "float32",
     dropout: float = 0.0,
+    note: str = "",
 ) -> Upstream:
     """Build an S3PRL upstream.
 
@@ -123,6 +124,7 @@ def build_s3prl(
         extra_conf: Further arguments of the S3PRL entry; with any, the generic path is taken.
         dtype: float32 | bf16.
         dropout: In the Transformer blocks, when fine-tuned.
+        note: Where its weights are to be had, for the message of a failed download.
 
     Raises:
         SertlError: Unknown name, missing or broken checkpoint, failed download.
@@ -136,10 +138,10 @@ def build_s3prl(
     upstream = None
     with quiet(), same_randomness():
         if name in HF:
-            with explained(name, path):
+            with explained(name, path, note):
                 upstream = build_folder(HF[name], path, dtype, dropout)
         elif family in NATIVE and not extra_conf:
-            with explained(name, path):
+            with explained(name, path, note):
                 expert = getattr(hub, name)(**({} if path is None else {"ckpt": path}))
             upstream = build_native(family, expert, dtype, dropout)
         if upstream is None and own:
@@ -147,7 +149,7 @@ def build_s3prl(
         if upstream is None:
             from s3prl.nn import S3PRLUpstream
 
-            with explained(name, path):
+            with explained(name, path, note):
                 model = S3PRLUpstream(name, path_or_url=path, extra_conf=extra_conf)
             upstream = S3prlUpstream(model, name, dtype)
     return upstream
@@ -176,7 +178,8 @@ class S3prlBackend:
     @staticmethod
     def build(conf: dict) -> Upstream:
         name = S3prlBackend.entry(conf)
-        return build_s3prl(name, conf["ckpt"], conf["extra_conf"], conf["dtype"], conf["dropout"])
+        given = conf["ckpt"], conf["extra_conf"], conf["dtype"], conf["dropout"]
+        return build_s3prl(name, *given, note_of(conf))
 
 
 def import_hub() -> types.ModuleType:
@@ -234,7 +237,7 @@ def family_of(hub: types.ModuleType, name: str) -> str:
 
 
 @contextmanager
-def explained(name: str, ckpt: str | Path | None) -> Iterator[None]:
+def explained(name: str, ckpt: str | Path | None, note: str) -> Iterator[None]:
     """Turn what S3PRL raises while it loads or downloads into a message for the user."""
     try:
         yield
@@ -247,6 +250,6 @@ def explained(name: str, ckpt: str | Path | None) -> Iterator[None]:
             ) from error
         raise SertlError(
             f"S3PRL upstream '{name}' could not be downloaded or loaded ({reason}). Give a local "
-            f"checkpoint with --ckpt PATH, or check the network; a damaged file in {CACHE} has to "
-            "be deleted first"
+            f"checkpoint with --ckpt PATH{note}, or check the network; a damaged file in {CACHE} "
+            "has to be deleted first"
         ) from error

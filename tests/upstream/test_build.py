@@ -224,7 +224,8 @@ def test_failed_download_says_what_to_do(monkeypatch):
     hubconf = s3prl.submodule("upstream.hubert.hubconf")
     monkeypatch.setattr(hubconf, "_urls_to_filepaths", offline)
     with pytest.raises(
-        SertlError, match=r"'hubert_base' could not be downloaded.*unreachable.*--ck"
+        SertlError,
+        match=r"'hubert_base' could not be downloaded.*unreachable.*--ckpt PATH .*hf download face",
     ):
         build("hubert_base")
 
