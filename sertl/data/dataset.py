@@ -1,12 +1,9 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Utterances of a data directory as tensors, and batches of them."""
+"""Utterances of a data directory, with features or audio, to be read in batches."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from queue import Queue
-from threading import Thread
 
 import numpy as np
 import torch
@@ -14,6 +11,7 @@ from torch.nn import functional as F
 
 from sertl.data.audio import SAMPLE_RATE, read_audio
 from sertl.data.augment import change_sound, change_speed
+from sertl.data.batch import Batch, pad
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.feats import FeatsStore
 from sertl.data.frame_labels import FrameLabels
@@ -23,66 +21,6 @@ from sertl.errors import SertlError
 from sertl.seed import derive_seed
 
 CROP_STEP = 320  # samples: crops begin on a frame of the usual stride, and hold whole frames
-
-
-@dataclass
-class Batch:
-    """What a model gets. What it did not ask for (its `needs`), or the data lack, is None.
-
-    Attributes:
-        utt: B utterance ids.
-        feats: (B, L, T, D) hidden states, zero-padded, for input `feats`, or for an encoder that
-            goes on from the last of them; lens (B,) frames.
-        num_samples: B numbers of samples that the frames are of, for such an encoder; None for a
-            crop.
-        vectors: (B, L, S * D) statistics of the hidden states, where they were pooled once.
-        wav: (B, N) samples at 16 kHz, zero-padded, for input `wav`; wav_lens (B,) samples.
-        labels: By name of a class field (data/fields.py): (B,) int64 index in the model's classes,
-            -1 where unknown. They are attributes too: batch.emo, batch.gender, …
-        vad: (B, 3) valence, arousal, dominance in the corpus's own scale, NaN where unknown.
-        votes: (B, C) shares of the raters by class of emo, NaN where unknown; None where no
-            utterance has any.
-        tokens: (B, U) int64, token_lens (B,): of the field text.
-        pseudo: (B, S, T) int64 frame pseudo-labels of S label sets, -1 at padding.
-        seeds: B seeds for what a model draws about an utterance in this epoch; None outside
-            training.
-    """
-
-    utt: list[str]
-    feats: torch.Tensor | None = None
-    vectors: torch.Tensor | None = None
-    lens: torch.Tensor | None = None
-    num_samples: list[int | None] | None = None
-    wav: torch.Tensor | None = None
-    wav_lens: torch.Tensor | None = None
-    labels: dict[str, torch.Tensor] = field(default_factory=dict)
-    vad: torch.Tensor | None = None
-    votes: torch.Tensor | None = None
-    tokens: torch.Tensor | None = None
-    token_lens: torch.Tensor | None = None
-    pseudo: torch.Tensor | None = None
-    seeds: list[int] | None = None
-
-    def __len__(self) -> int:
-        return len(self.utt)
-
-    def __getattr__(self, name: str) -> torch.Tensor:
-        labels = self.__dict__.get("labels", {})
-        if name not in labels:
-            raise AttributeError(
-                f"no label '{name}' in this batch; does the model's `needs` name it?"
-            )
-        return labels[name]
-
-    def to(self, device: torch.device) -> "Batch":
-        """Copy every tensor to device."""
-        moved = {
-            f.name: getattr(self, f.name).to(device, non_blocking=True)
-            for f in fields(self)
-            if isinstance(getattr(self, f.name), torch.Tensor)
-        }
-        labels = {name: t.to(device, non_blocking=True) for name, t in self.labels.items()}
-        return replace(self, **moved, labels=labels)
 
 
 class UttDataset:
@@ -236,7 +174,7 @@ class UttDataset:
             ]
             starts = [start for _, start in parts]
             batch.lens = torch.tensor([a.shape[1] for a in arrays])
-            batch.feats = _pad(arrays, dim=1)
+            batch.feats = pad(arrays, dim=1)
             if self.resumed:
                 batch.num_samples = [
                     self.feats.num_samples[u.utt] if start is None else None
@@ -245,7 +183,7 @@ class UttDataset:
         else:
             wavs, starts = zip(*(self._audio(u, epoch) for u in utts), strict=True)
             batch.wav_lens = torch.tensor([len(w) for w in wavs])
-            batch.wav = _pad(wavs, dim=0)
+            batch.wav = pad(wavs, dim=0)
         for name, index in self._index.items():
             batch.labels[name] = torch.tensor([index[i] for i in indices])
         nan = (float("nan"),) * 3
@@ -257,10 +195,10 @@ class UttDataset:
                 torch.tensor(self.tokenizer.encode(u.text or ""), dtype=torch.long) for u in utts
             ]
             batch.token_lens = torch.tensor([len(t) for t in tokens])
-            batch.tokens = _pad(tokens, dim=0)
+            batch.tokens = pad(tokens, dim=0)
         if self.pseudo is not None:
             labels = [self._pseudo(u.utt, start) for u, start in zip(utts, starts, strict=True)]
-            batch.pseudo = _pad(labels, dim=1, value=-1)
+            batch.pseudo = pad(labels, dim=1, value=-1)
         return batch
 
     @cached_property
@@ -338,61 +276,7 @@ class UttDataset:
         return labels[:, first : first + math.ceil(self.crop_samples / self.pseudo.stride)]
 
 
-def prefetch(batches: Iterable[Batch], depth: int = 2) -> Iterator[Batch]:
-    """Read up to depth batches ahead in a thread, so that a step need not wait for the disk.
-
-    Args:
-        batches: To read.
-        depth: 0 reads in this thread: handing over takes longer than slicing what is in memory.
-    """
-    if not depth:
-        yield from batches
-        return
-    queue: Queue = Queue(maxsize=depth)
-    stop = False
-
-    def fill() -> None:
-        try:
-            for batch in batches:
-                queue.put((batch, None))
-                if stop:
-                    return
-            queue.put((None, None))
-        except BaseException as error:  # handed to the consumer, which raises it
-            queue.put((None, error))
-
-    thread = Thread(target=fill, daemon=True)
-    thread.start()
-    try:
-        while True:
-            batch, error = queue.get()
-            if error is not None:
-                raise error
-            if batch is None:
-                return
-            yield batch
-    finally:
-        stop = True
-        while thread.is_alive():
-            while not queue.empty():
-                queue.get()
-            thread.join(0.01)
-
-
 def class_index(utts: Iterable[Utterance], name: str, classes: Sequence[str]) -> list[int]:
     """Index of each utterance's class of a field; -1 where it is unknown, or none of them."""
     index = {value: i for i, value in enumerate(classes)}
     return [index.get(u.value(name), -1) for u in utts]
-
-
-def _pad(tensors: Sequence[torch.Tensor], dim: int, value: int = 0) -> torch.Tensor:
-    """Stack tensors that differ in size along dim, with value at the end."""
-    longest = max(t.shape[dim] for t in tensors)
-    shape = list(tensors[0].shape)
-    shape[dim] = longest
-    out = tensors[0].new_empty((len(tensors), *shape))
-    for row, tensor in zip(out, tensors, strict=True):
-        length = tensor.shape[dim]
-        row.narrow(dim, 0, length).copy_(tensor)
-        row.narrow(dim, length, longest - length).fill_(value)
-    return out

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.data.speaker_norm import SpeakerNorm
 from sertl.errors import SertlError
 from sertl.nn.frame_statistics import pool_frames

@@ -102,7 +102,7 @@ class Linear(SERModel):
 
         Args:
             vectors: (N, L, P) of the training utterances.
-            batch: Their labels, as a data.dataset.Batch.
+            batch: Their labels, as a data.batch.Batch.
             groups: Their speakers.
             device: Where to solve.
 

@@ -16,9 +16,10 @@ from sklearn.decomposition import PCA
 from sertl.atomic import write_json
 from sertl.cluster.quality import OF_UTTERANCE, measure
 from sertl.data.audio import SAMPLE_RATE
+from sertl.data.batch import prefetch
 from sertl.data.batching import ordered_batches
 from sertl.data.datadir import DataDir, Utterance
-from sertl.data.dataset import UttDataset, prefetch
+from sertl.data.dataset import UttDataset
 from sertl.data.folds import FoldDir
 from sertl.data.frame_labels import LabelSet
 from sertl.models.base import SERModel

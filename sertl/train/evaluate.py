@@ -4,8 +4,9 @@
 import numpy as np
 import torch
 
+from sertl.data.batch import prefetch
 from sertl.data.batching import ordered_batches
-from sertl.data.dataset import UttDataset, prefetch
+from sertl.data.dataset import UttDataset
 from sertl.data.own_classes import heads_of
 from sertl.models.base import SERModel
 from sertl.nn.own_heads import of_head

@@ -16,8 +16,9 @@ from typing import Protocol
 
 import torch
 
+from sertl.data.batch import Batch, prefetch
 from sertl.data.batching import cut_by_duration, epoch_batches, ordered_batches
-from sertl.data.dataset import Batch, UttDataset, prefetch
+from sertl.data.dataset import UttDataset
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.train import checkpoint, distributed

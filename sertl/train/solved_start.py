@@ -14,7 +14,8 @@ from collections.abc import Iterable
 
 import torch
 
-from sertl.data.dataset import Batch, UttDataset
+from sertl.data.batch import Batch
+from sertl.data.dataset import UttDataset
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.solve.selection import Choice, Settings, Target, choose, solve_choice

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from sertl.data.audio import SAMPLE_RATE, check_sample_rate
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.data.own_classes import MARK, head_names
 from sertl.data.speaker_norm import SpeakerMemory
 from sertl.errors import SertlError

@@ -10,8 +10,9 @@ import soundfile
 import torch
 from fakes import FakeVectors, fake_dataset
 
+from sertl.data.batch import prefetch
 from sertl.data.datadir import DataDir, Utterance
-from sertl.data.dataset import UttDataset, prefetch
+from sertl.data.dataset import UttDataset
 from sertl.data.speaker_norm import SpeakerNorm
 from sertl.errors import SertlError
 

@@ -4,7 +4,7 @@
 import torch
 from torch.nn import functional as F
 
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.models.base import Spec
 
 LABELS, SIZE = ["ang", "hap", "neu", "sad"], 32

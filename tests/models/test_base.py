@@ -11,7 +11,7 @@ import torch
 from fakes import LABELS, build_model
 
 from sertl.config import load_method
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.errors import SertlError
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.losses import CLASS_LOSSES, ClassLoss

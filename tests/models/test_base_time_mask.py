@@ -6,8 +6,9 @@ import pytest
 import soundfile
 import torch
 
+from sertl.data.batch import Batch
 from sertl.data.datadir import DataDir, Utterance
-from sertl.data.dataset import Batch, UttDataset
+from sertl.data.dataset import UttDataset
 from sertl.errors import SertlError
 from sertl.models.base import Spec
 from sertl.models.probe import Probe

@@ -6,7 +6,7 @@ import torch
 from fakes import LABELS, FakeVectors, build_model, fake_dataset
 from torch.nn import functional as F
 
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.errors import SertlError
 from sertl.models.base import MODELS, Spec
 from sertl.models.probe import Probe

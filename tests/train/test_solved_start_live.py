@@ -8,7 +8,7 @@ import torch
 from fakes import LABELS, build_model
 from torch.nn.utils.rnn import pad_sequence
 
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.models.base import Spec
 from sertl.peft.tuning import tune
 from sertl.solve.selection import Settings, Target, choose, solve_choice

@@ -11,7 +11,7 @@ from machine import CONF_DIR
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from sertl.config import load_method
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.models.base import MODELS, Spec
 from sertl.peft.tuning import trained_by_group, tune
 from sertl.train.optim import build_optimizer

@@ -7,7 +7,7 @@ from fakes import LABELS
 from torch import nn
 from wap_batches import ADAPTER, SIZE, make, make_batch
 
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.errors import SertlError
 from sertl.models.base import Spec
 from sertl.models.local_attributes.ema import momentum_at

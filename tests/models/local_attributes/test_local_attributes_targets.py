@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from wap_batches import SIZE, make, make_batch
 
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.errors import SertlError
 
 

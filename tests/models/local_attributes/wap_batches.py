@@ -4,7 +4,7 @@
 import torch
 from fakes import LABELS, build_model
 
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.models.base import Spec
 
 SIZE = 6

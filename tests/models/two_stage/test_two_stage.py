@@ -13,7 +13,7 @@ from fakes import LABELS, build_model
 from torch.nn import functional as F
 
 from sertl.config import load_method
-from sertl.data.dataset import Batch
+from sertl.data.batch import Batch
 from sertl.errors import SertlError
 from sertl.models.base import Spec
 from sertl.models.two_stage.two_stage import TaskMLP, loss_weights
