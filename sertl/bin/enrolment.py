@@ -16,7 +16,7 @@ from sertl.atomic import write_bytes, write_json, write_text
 from sertl.cli import run
 from sertl.errors import SertlError
 from sertl.report.enrolment_table import enrolment_figure, enrolment_rows, enrolment_table
-from sertl.solve.selection import Settings
+from sertl.solve.held_out import Settings
 from sertl.stages.enrolment import ALL, conditions, scan_enrolment
 from sertl.stages.fold_vectors import open_vectors
 

@@ -21,7 +21,8 @@ from sertl.models.base import MODELS, SERModel, Spec
 from sertl.nn.frame_statistics import pool_frames, statistic
 from sertl.nn.solved_head import SolvedHead
 from sertl.schema.strict import Positive
-from sertl.solve.selection import Settings, Target, choose, solve_choice
+from sertl.solve.held_out import Settings, Target
+from sertl.solve.selection import choose, solve_choice
 
 Task = Literal["emo", "gender", "style", "vad"]
 TASKS = get_args(Task)

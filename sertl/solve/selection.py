@@ -13,68 +13,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from sertl.data.own_classes import heads_of
 from sertl.errors import SertlError
-from sertl.nn.own_heads import log_probs, of_own_head
+from sertl.nn.own_heads import of_own_head
 from sertl.nn.solved_head import COMBINE, SolvedHead, mean_of_probabilities, stacked
 from sertl.score import metrics
-from sertl.solve.linear_problem import LinearProblem, Weights
+from sertl.solve.held_out import Settings, Target, held_out, inner_splits, solve, strengths_of
+from sertl.solve.linear_problem import LinearProblem
 
-MOST_GROUPS = 12  # left out one at a time; more are put together
-KEPT_GROUPS = 10
 LEAST_LOG_PROB = -9.2  # of a judged class, ln 1e-4: a class that others lack must not decide alone
 STACK_STRENGTHS = (0.003, 0.03)
 BLENDED = ("best", "mean", "concat")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What may be chosen.
-
-    Attributes:
-        head: logistic or prototype.
-        combine: One of COMBINE; auto, the best of them; or blend, the mean of the probabilities of
-            the best layer, the best range of layers and the best concatenation.
-        strengths: C of logistic regression.
-        value_strengths: C of ridge regression.
-        criterion: Of classes: loss (cross-entropy, every class alike) or ua (ties: by loss).
-        first_columns: Width of the first statistic, when concatenating that alone is a candidate;
-            0 for none.
-    """
-
-    head: str = "logistic"
-    combine: str = "blend"
-    strengths: Sequence[float] = (0.001, 0.01, 0.1)
-    value_strengths: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1)
-    criterion: str = "loss"
-    first_columns: int = 0
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a head predicts of each training utterance.
-
-    Attributes:
-        values: (N,) int64 classes, -1 where unknown, or (N, A) numbers, NaN where unknown.
-        num_classes: C; 0 for numbers.
-        heads: (C,) head of each class, where there are several (nn/own_heads.py).
-    """
-
-    values: torch.Tensor
-    num_classes: int
-    heads: tuple[int, ...] | None = None
-
-    @classmethod
-    def of_classes(cls, values: torch.Tensor, labels: Sequence[str]) -> "Target":
-        """Classes by their names."""
-        return cls(values, len(labels), heads_of(labels))
-
-    @property
-    def known(self) -> torch.Tensor:
-        """(N,) bool."""
-        if self.num_classes:
-            return self.values >= 0
-        return self.values.isfinite().all(dim=1)
 
 
 @dataclass(frozen=True)
@@ -123,44 +71,6 @@ class Choice:
     inner_score: float
     layer_scores: list[float]
     groups: str
-
-
-def inner_splits(groups: Sequence[str], classes: np.ndarray | None) -> tuple[list, str]:
-    """Which utterances are judged together, never with others of their speaker in training.
-
-    Args:
-        groups: N speakers.
-        classes: (N,) for a single speaker, whose utterances then are split by class.
-
-    Returns:
-        Lists of indices that are left out, and how they were made, for the card.
-
-    Raises:
-        SertlError: One speaker, and no classes or too few utterances.
-    """
-    # Here, as prediction with what was chosen does without a second of imports.
-    from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFold
-
-    names = np.unique(groups)
-    blank = np.zeros(len(groups))
-    if len(names) == 1:
-        fewest = 0 if classes is None else int(np.bincount(classes)[np.unique(classes)].min())
-        if fewest < 2:
-            raise SertlError(
-                "the training data have one speaker, and too few utterances of some class to "
-                "choose layers and strength on parts of them; give model_conf.combine=concat and "
-                "one value of model_conf.strengths"
-            )
-        parts = min(5, fewest)
-        splitter = StratifiedKFold(parts, shuffle=True, random_state=0)
-        words = f"{parts} parts of the utterances of the only training speaker"
-        return [held for _, held in splitter.split(blank, classes)], words
-    if len(names) <= MOST_GROUPS:
-        splitter, words = LeaveOneGroupOut(), f"leave one of {len(names)} training speakers out"
-    else:
-        splitter = GroupKFold(KEPT_GROUPS)
-        words = f"leave one of {KEPT_GROUPS} groups of {len(names)} training speakers out"
-    return [held for _, held in splitter.split(blank, groups=groups)], words
 
 
 def choose(
@@ -225,7 +135,7 @@ def _candidates(
         combine = "mean"  # there are no probabilities to stack
     allowed = {"auto": COMBINE, "blend": BLENDED}.get(combine, (combine,))
     count = vectors.shape[1]
-    strengths = _strengths(target, settings)
+    strengths = strengths_of(target, settings)
     alone = None
     if {*allowed} & {"best", "mean", "stack"} or count == 1:
         alone = torch.stack(
@@ -272,61 +182,6 @@ def _stacks(
             yield Candidate("stack", layers, None, strength, held[o], over)
 
 
-def _strengths(target: Target, settings: Settings) -> Sequence[float]:
-    if target.num_classes and settings.head == "prototype":
-        return (1.0,)
-    return sorted(settings.strengths if target.num_classes else settings.value_strengths)
-
-
-def held_out(
-    vectors: torch.Tensor,
-    target: Target,
-    parts: list,
-    settings: Settings,
-    device: torch.device | str = "cpu",
-    standardise: bool = True,
-) -> torch.Tensor:
-    """What solutions without each part say of it.
-
-    Vectors are standardised by all training utterances at once: their labels are not used for it.
-
-    Returns:
-        (S, N, C) log-probabilities or values, for S strengths.
-    """
-    problem = LinearProblem(vectors, device, standardise)
-    rows = torch.ones(len(parts), len(vectors), dtype=torch.bool)
-    for g, part in enumerate(parts):
-        rows[g, part] = False
-    found = _solve(problem, target, _strengths(target, settings), settings, rows, rough=True)
-    size = found[0][0].weight.shape[1]
-    result = torch.zeros(len(found), len(vectors), size, dtype=torch.float64)
-    for s, of_parts in enumerate(found):
-        for g, weights in enumerate(of_parts):
-            held = ~rows[g]
-            said = (problem.coordinates[held.to(device)] @ weights.weight + weights.bias).cpu()
-            result[s, held] = log_probs(said, target.heads) if target.num_classes else said
-    return result
-
-
-def _solve(
-    problem: LinearProblem,
-    target: Target,
-    strengths: Sequence[float],
-    settings: Settings,
-    rows: torch.Tensor | None = None,
-    rough: bool = False,
-) -> list[list[Weights]]:
-    """For each strength the solution on each set of rows, (G, N), or on all."""
-    device = problem.mean.device
-    values, sets = target.values.to(device), [None] if rows is None else list(rows.to(device))
-    if target.num_classes and settings.head == "prototype":
-        return [[problem.prototypes(values, target.num_classes, one) for one in sets]]
-    if target.num_classes:
-        return problem.logistic(values, target.num_classes, strengths, rows, rough, target.heads)
-    return [list(of_sets) for of_sets in zip(
-        *(problem.ridge(values, strengths, one) for one in sets), strict=True)]  # fmt: skip
-
-
 def _score(said: torch.Tensor, target: Target, criterion: str) -> tuple[float, float]:
     """The criterion of what was said, higher being better, and what decides a tie."""
     if not target.num_classes:
@@ -365,7 +220,7 @@ def solve_choice(
     for part, module in zip(choice.parts, head.parts, strict=True):
         for number, one in enumerate(module.maps):
             problem = LinearProblem(module.view(vectors, number), device)
-            ((found,),) = _solve(problem, target, [part["strength"]], settings)
+            ((found,),) = solve(problem, target, [part["strength"]], settings)
             one.set(problem.mean, problem.std, *problem.on_vectors(found))
         if module.over is not None:
             parts, _ = inner_splits(groups, target.values.numpy())
@@ -374,6 +229,6 @@ def solve_choice(
             logs = [held_out(view, target, parts, only, device)[0] for view in views]
             problem = LinearProblem(stacked(torch.stack(logs)), device, standardise=False)
             over = replace(settings, head="logistic")
-            ((found,),) = _solve(problem, target, [part["over"]], over)
+            ((found,),) = solve(problem, target, [part["over"]], over)
             module.over.set(problem.mean, problem.std, *problem.on_vectors(found))
     return head

@@ -16,7 +16,8 @@ import numpy as np
 from sertl.data.speaker_norm import SpeakerNorm, enrolled, fit_speaker_norm
 from sertl.errors import SertlError
 from sertl.seed import derive_seed
-from sertl.solve.selection import Choice, Settings, choose, solve_choice
+from sertl.solve.held_out import Settings
+from sertl.solve.selection import Choice, choose, solve_choice
 from sertl.stages.fold_vectors import FoldVectors, Side
 from sertl.stages.layer_scan import normalised
 

@@ -13,7 +13,7 @@ from sertl.data.feats import FeatsStore
 from sertl.data.folds import FoldDir
 from sertl.data.own_classes import head_names
 from sertl.errors import SertlError
-from sertl.solve.selection import Target
+from sertl.solve.held_out import Target
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sertl.data.speaker_norm import fit_speaker_norm, shifts
-from sertl.solve.selection import Settings, choose, solve_choice
+from sertl.solve.held_out import Settings
+from sertl.solve.selection import choose, solve_choice
 from sertl.stages.fold_vectors import FoldVectors, Side
 
 logger = logging.getLogger(__name__)

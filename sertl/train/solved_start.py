@@ -18,7 +18,8 @@ from sertl.data.batch import Batch
 from sertl.data.dataset import UttDataset
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
-from sertl.solve.selection import Choice, Settings, Target, choose, solve_choice
+from sertl.solve.held_out import Settings, Target
+from sertl.solve.selection import Choice, choose, solve_choice
 
 logger = logging.getLogger(__name__)
 

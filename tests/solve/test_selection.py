@@ -9,15 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sertl.errors import SertlError
 from sertl.nn.solved_head import stacked
 from sertl.solve import selection
-from sertl.solve.selection import (
-    Settings,
-    Target,
-    balanced_loss,
-    choose,
-    held_out,
-    inner_splits,
-    solve_choice,
-)
+from sertl.solve.held_out import Settings, Target, held_out, inner_splits
+from sertl.solve.selection import balanced_loss, choose, solve_choice
 
 
 def made(seed=0, count=120, layers=3, size=8, speakers=6):

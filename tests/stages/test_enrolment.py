@@ -9,7 +9,7 @@ from sertl.data.datadir import Utterance
 from sertl.errors import SertlError
 from sertl.report.enrolment_table import enrolment_figure, enrolment_rows, enrolment_table
 from sertl.report.layer_table import layer_figure, layer_rows, layer_table
-from sertl.solve.selection import Settings
+from sertl.solve.held_out import Settings
 from sertl.stages.enrolment import ALL, Condition, conditions, draw_clips, scan_enrolment
 from sertl.stages.fold_vectors import FoldVectors, Side
 from sertl.stages.layer_scan import scan_layers

@@ -12,7 +12,8 @@ from sertl.data.datadir import DataDir
 from sertl.data.dataset import UttDataset
 from sertl.errors import SertlError
 from sertl.models.base import Spec
-from sertl.solve.selection import Settings, Target, choose, solve_choice
+from sertl.solve.held_out import Settings, Target
+from sertl.solve.selection import choose, solve_choice
 from sertl.train.evaluate import predict
 from sertl.train.solved_start import solve_start
 

@@ -11,7 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from sertl.data.batch import Batch
 from sertl.models.base import Spec
 from sertl.peft.tuning import tune
-from sertl.solve.selection import Settings, Target, choose, solve_choice
+from sertl.solve.held_out import Settings, Target
+from sertl.solve.selection import choose, solve_choice
 from sertl.train.solved_start import solve_start
 from sertl.upstream.build import build_upstream, load_conf
 
