@@ -154,6 +154,7 @@ def solve(
 
 
 def strengths_of(target: Target, settings: Settings) -> Sequence[float]:
+    """The values of C among which is chosen, ascending."""
     if target.num_classes and settings.head == "prototype":
         return (1.0,)
     return sorted(settings.strengths if target.num_classes else settings.value_strengths)
