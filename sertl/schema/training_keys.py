@@ -325,8 +325,8 @@ class SelectConf(Section):
     )
     lambdas: Annotated[list[Share], Field(min_length=1)] = Field(
         [1.0],
-        description="shares of the way from the start to the result, of which dev loss chooses, "
-        "e.g. [0, 0.25, 0.5, 0.75, 1]",
+        description="shares of the way from the start to the result, of which calibrated dev "
+        "loss chooses, e.g. [0, 0.25, 0.5, 0.75, 1]",
     )
     refit: bool = Field(
         False,

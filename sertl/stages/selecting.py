@@ -21,6 +21,7 @@ from sertl.score.records import read_log
 from sertl.seed import derive_seed
 from sertl.stages.phase import OpenPhase
 from sertl.stages.start import UPSTREAM
+from sertl.train.interpolation import loss_of
 from sertl.train.loop import Trainer
 from sertl.train.settings import LOWER, SELECT
 
@@ -130,7 +131,7 @@ def find_budget(
     """Train on every split; take what is best on all held-out utterances together.
 
     That is the number of updates, by select, and the share of the way from the start to the result,
-    by loss, each split's own result at its end.
+    by calibrated loss, each split's own result at its end.
 
     Args:
         splits: From splits_of.
@@ -170,7 +171,7 @@ def find_budget(
     share = best_share(logs, weights, lambdas)
     words = (
         f"{updates} updates by {select}"
-        + (f", lambda {share:g} by loss" if len(lambdas) > 1 else "")
+        + (f", lambda {share:g} by calibrated loss" if len(lambdas) > 1 else "")
         + f", of {len(splits)} groups of training and dev speakers, each held out once; then "
         "trained on train + dev"
     )
@@ -185,11 +186,7 @@ def best_share(logs: Sequence[list[dict]], weights: np.ndarray, lambdas: Sequenc
 
     def loss(share: float) -> float:
         of_splits = (
-            next(
-                e.get("loss_emo", e["loss"])
-                for e in log
-                if e["kind"] == "lambda" and e["share"] == share
-            )
+            next(loss_of(e) for e in log if e["kind"] == "lambda" and e["share"] == share)
             for log in logs
         )
         return sum(w * value for w, value in zip(weights, of_splits, strict=True))

@@ -11,6 +11,7 @@ from sertl.data.own_classes import heads_of
 from sertl.models.base import SERModel
 from sertl.nn.own_heads import of_head
 from sertl.score import metrics
+from sertl.score.calibrated import calibrated_loss
 from sertl.train import distributed
 from sertl.train.ctc_text import to_text
 
@@ -84,7 +85,8 @@ def evaluate(
     device: torch.device,
     dtype: torch.dtype | None = None,
 ) -> dict[str, float]:
-    """Score a model on dev: loss and stats, ua and wa of emotion, mean ccc of V/A/D, wer (greedy).
+    """Score a model on dev: loss and stats; ua, wa and calibrated loss (score/calibrated.py) of
+    emotion, mean ccc of V/A/D, wer (greedy).
 
     Only the scores that the model's outputs and the data's labels allow are returned.
     """
@@ -92,10 +94,11 @@ def evaluate(
     labelled = [i for i, c in enumerate(data.emo) if c >= 0]
     if outputs and labelled and "emo" in next(iter(outputs.values())):
         ref = np.array([data.emo[i] for i in labelled])
-        hyp = np.array([outputs[data.utts[i].utt]["emo"].argmax() for i in labelled])
-        confusion = metrics.confusion_matrix(ref, hyp, len(data.classes["emo"]))
+        logits = np.stack([outputs[data.utts[i].utt]["emo"] for i in labelled])  # (N, C)
+        confusion = metrics.confusion_matrix(ref, logits.argmax(axis=1), len(data.classes["emo"]))
         values["ua"] = float(metrics.ua(confusion))
         values["wa"] = float(metrics.wa(confusion))
+        values["loss_calibrated"] = calibrated_loss(logits, ref)
     rated = [u for u in data.utts if u.vad is not None]
     if rated and "vad" in outputs.get(rated[0].utt, {}):
         ref = np.array([u.vad for u in rated])

@@ -26,7 +26,7 @@ from sertl.train.average import WeightAverage
 from sertl.train.choice import Choice
 from sertl.train.ctc_text import warn_of_unread
 from sertl.train.evaluate import evaluate
-from sertl.train.interpolation import Interpolation, check_lambdas
+from sertl.train.interpolation import Interpolation, check_lambdas, loss_of
 from sertl.train.live_norm import LiveNorm
 from sertl.train.optim import build_optimizer, set_lr
 from sertl.train.record import Record
@@ -334,12 +334,12 @@ class Trainer:
         self.way.put(best["model"], self.state.share)
         self.live.refresh(self.train_set, self.seed, fit=True)
         self._write_best(self.state.share)
-        judge = "by dev loss" if self.head is None else "by the loss of a head solved on its output"
-        why = judge if losses else "as given"
+        judge = "calibrated dev loss" if self.head is None else "the loss of a head on its output"
+        why = f"by {judge}" if losses else "as given"
         logger.info("lambda %g of the way from the start, %s", self.state.share, why)
 
     def _at(self, result: dict[str, torch.Tensor], share: float) -> float:
-        """Dev loss at a share of the way, of emotion if anything knows it; dev's words are logged.
+        """Dev loss at a share of the way, of emotion if anything knows it; the scores are logged.
 
         Where a phase reads no emotions, a head solved on its frozen output says what its result is
         worth to them: the loss of its own task alone says that it has learned, not what was lost.
@@ -354,7 +354,7 @@ class Trainer:
             values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
         where = {"epoch": self.state.best_epoch, "update": self.state.best_update}
         self.record.write({"kind": "lambda", **where, "share": share, **values})
-        return values.get("loss_emo", values["loss"])
+        return loss_of(values)
 
     @torch.no_grad()
     def _initialise(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sertl.data.datadir import DataDir, Utterance
 from sertl.errors import SertlError
 from sertl.runs import Run
-from sertl.stages.selecting import best_look, find_budget, joined, splits_of
+from sertl.stages.selecting import best_look, best_share, find_budget, joined, splits_of
 
 
 def data_of(speakers, each=3):
@@ -85,6 +85,24 @@ def test_best_epoch_by_hand():
     assert best_look(means, "ua", None) == 1  # the earlier of equals
     assert best_look(means, "ua", "loss") == 2  # the one of the lower loss
     assert best_look(means, "loss", None) == 0
+
+
+def test_lambda_is_chosen_by_what_is_told_apart_not_by_sureness():
+    """Of 2 and 1 utterances: the loss of the phase is least at 0, the calibrated one at 0.5."""
+
+    def log(*calibrated):
+        pairs = enumerate(zip((0.0, 0.5, 1.0), calibrated, strict=True))
+        return [
+            {"kind": "lambda", "share": share, "loss": 1.0 + n, "loss_calibrated": found}
+            for n, (share, found) in pairs
+        ]
+
+    logs = [log(0.6, 0.4, 0.5), log(0.6, 0.7, 0.9)]  # 0.6, 0.5, 0.63 on the mean
+    assert best_share(logs, np.array([2, 1]) / 3, [0.0, 0.5, 1.0]) == 0.5
+    without = [
+        [{k: v for k, v in e.items() if k != "loss_calibrated"} for e in one] for one in logs
+    ]
+    assert best_share(without, np.array([2, 1]) / 3, [0.0, 0.5, 1.0]) == 0.0
 
 
 def test_epochs_are_weighed_by_held_out_utterances(tmp_path):

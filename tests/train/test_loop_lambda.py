@@ -76,7 +76,7 @@ def test_update_0_can_be_chosen_where_it_is_worth_something(tmp_path, phase_conf
     assert state.best_update == kept
 
 
-def test_lambda_is_the_one_of_the_least_dev_loss(tmp_path, phase_conf):
+def test_lambda_is_the_one_of_the_least_calibrated_dev_loss(tmp_path, phase_conf):
     conf = conf_of(phase_conf, updates=10, eval_updates=5)
     trainer = make(tmp_path, conf, "last")
     trainer.run()
@@ -84,7 +84,7 @@ def test_lambda_is_the_one_of_the_least_dev_loss(tmp_path, phase_conf):
     assert [e["share"] for e in found] == LAMBDAS
     assert found[0]["loss"] == pytest.approx(logged(tmp_path, "dev")[0]["loss"], abs=1e-6)
     assert found[-1]["loss"] == pytest.approx(logged(tmp_path, "dev")[-1]["loss"], abs=1e-6)
-    best = min(found, key=lambda e: (e["loss"], e["share"]))
+    best = min(found, key=lambda e: (e["loss_calibrated"], e["share"]))
     assert trainer.state.share == best["share"]
     saved = checkpoint.load(tmp_path / "best.pt")
     assert saved["share"] == best["share"]
