@@ -5,8 +5,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from sertl.score.metrics import balanced_loss
+
 STEEPEST = 15.0  # the logarithm of the factor on logits is sought within ± this
-LEAST_LOG_PROB = -9.2  # ln 1e-4, as in solve/selection.py: one utterance must not decide alone
 
 
 def calibrated_loss(logits: np.ndarray, ref: np.ndarray) -> float:
@@ -26,11 +27,8 @@ def calibrated_loss(logits: np.ndarray, ref: np.ndarray) -> float:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
     logits = np.asarray(logits, np.float64)
-    classes, index, counts = np.unique(ref, return_inverse=True, return_counts=True)
-    weights = 1.0 / (counts[index] * len(classes))
 
     def loss(log_factor: float) -> float:
-        own = log_softmax(logits * np.exp(log_factor), axis=1)[np.arange(len(ref)), ref]
-        return float(-(weights * np.maximum(own, LEAST_LOG_PROB)).sum())
+        return balanced_loss(log_softmax(logits * np.exp(log_factor), axis=1), ref)
 
     return float(minimize_scalar(loss, bounds=(-STEEPEST, STEEPEST), method="bounded").fun)

@@ -10,6 +10,8 @@ import numpy as np
 
 from sertl.data.tokenizer import normalise_text
 
+LEAST_LOG_PROB = -9.2  # of a judged class, ln 1e-4: a class that others lack must not decide alone
+
 
 def confusion_matrix(ref: np.ndarray, hyp: np.ndarray, num_classes: int) -> np.ndarray:
     """Count (reference, prediction) pairs.
@@ -112,6 +114,17 @@ def class_scores(confusion: np.ndarray, labels: list[str]) -> dict:
     scores["support"] = {label: int(n) for label, n in zip(labels, support, strict=True)}
     scores["confusion"] = confusion.tolist()
     return scores
+
+
+def balanced_loss(log_probs: np.ndarray, ref: np.ndarray) -> float:
+    """Cross-entropy, averaged within each class that occurs, then over classes.
+
+    Args:
+        log_probs: (N, C).
+        ref: (N,) class index of each.
+    """
+    own = np.maximum(log_probs[np.arange(len(ref)), ref], LEAST_LOG_PROB)
+    return float(np.mean([-own[ref == c].mean() for c in np.unique(ref)]))
 
 
 def ccc(pred: np.ndarray, ref: np.ndarray) -> float:

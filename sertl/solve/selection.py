@@ -20,7 +20,6 @@ from sertl.score import metrics
 from sertl.solve.held_out import Settings, Target, held_out, inner_splits, solve, strengths_of
 from sertl.solve.linear_problem import LinearProblem
 
-LEAST_LOG_PROB = -9.2  # of a judged class, ln 1e-4: a class that others lack must not decide alone
 STACK_STRENGTHS = (0.003, 0.03)
 BLENDED = ("best", "mean", "concat")
 
@@ -188,7 +187,7 @@ def _score(said: torch.Tensor, target: Target, criterion: str) -> tuple[float, f
         pairs = zip(said.T.numpy(), target.values.double().T.numpy(), strict=True)
         varied = [metrics.ccc(hyp, ref) for hyp, ref in pairs if np.ptp(ref) > 0]
         return float(np.mean(varied)) if varied else 0.0, 0.0
-    loss = -balanced_loss(said, target.values)
+    loss = -metrics.balanced_loss(said.numpy(), target.values.numpy())
     if criterion == "loss":
         return loss, 0.0
     said = of_own_head(said, target.heads, target.values)
@@ -196,12 +195,6 @@ def _score(said: torch.Tensor, target: Target, criterion: str) -> tuple[float, f
         target.values.numpy(), said.argmax(dim=1).numpy(), target.num_classes
     )
     return float(metrics.ua(confusion)), loss
-
-
-def balanced_loss(logs: torch.Tensor, classes: torch.Tensor) -> float:
-    """Cross-entropy, averaged within each class that occurs, then over classes."""
-    own = logs[torch.arange(len(classes)), classes].clamp_min(LEAST_LOG_PROB)
-    return float(np.mean([-own[classes == c].mean().item() for c in classes.unique()]))
 
 
 def solve_choice(

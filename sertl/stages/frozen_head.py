@@ -19,7 +19,6 @@ from sertl.models.base import SERModel
 from sertl.nn.own_heads import log_probs, of_own_head
 from sertl.score import metrics
 from sertl.solve.linear_problem import LinearProblem
-from sertl.solve.selection import balanced_loss
 from sertl.stages.phase import OpenPhase
 
 STRENGTH = 0.01  # C; findings on small corpora: flat from 0.001 to 0.1
@@ -56,11 +55,9 @@ class FrozenHead:
         weight, bias = problem.on_vectors(found)
         standard = (held.to(device, torch.float64) - problem.mean) / problem.std
         logs = log_probs(standard @ weight.T + bias, heads).cpu()
-        logs = of_own_head(logs, heads, wanted)
-        confusion = metrics.confusion_matrix(
-            wanted.numpy(), logs.argmax(dim=1).numpy(), len(self.labels)
-        )
-        return {"ua": float(metrics.ua(confusion)), "loss": balanced_loss(logs, wanted)}
+        logs, ref = of_own_head(logs, heads, wanted).numpy(), wanted.numpy()
+        confusion = metrics.confusion_matrix(ref, logs.argmax(axis=1), len(self.labels))
+        return {"ua": float(metrics.ua(confusion)), "loss": metrics.balanced_loss(logs, ref)}
 
     def _vectors(
         self, model: SERModel, data: UttDataset, device: torch.device, dtype: torch.dtype | None

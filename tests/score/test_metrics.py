@@ -25,6 +25,15 @@ def test_f1_by_hand():
     assert metrics.weighted_f1(BY_HAND) == pytest.approx((4 * 6 / 7 + 2 * 2 / 3) / 6)
 
 
+def test_balanced_loss_by_hand():
+    """Class 0: -ln 1/2 twice; class 1: -ln 1/4; mean (ln 2 + ln 4) / 2 = 1.5 ln 2."""
+    logs = np.log([[0.5, 0.5], [0.5, 0.5], [0.75, 0.25]])
+    expected = 1.5 * np.log(2)
+    assert metrics.balanced_loss(logs, np.array([0, 0, 1])) == pytest.approx(expected)
+    never = np.array([[0.0, -99.0]])  # one utterance alone does not decide
+    assert metrics.balanced_loss(never, np.array([1])) == pytest.approx(9.2)
+
+
 def test_class_scores_names_and_none():
     scores = metrics.class_scores(BY_HAND, ["ang", "hap", "neu"])
     assert scores["n"] == 6

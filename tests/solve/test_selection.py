@@ -10,7 +10,7 @@ from sertl.errors import SertlError
 from sertl.nn.solved_head import stacked
 from sertl.solve import selection
 from sertl.solve.held_out import Settings, Target, held_out, inner_splits
-from sertl.solve.selection import balanced_loss, choose, solve_choice
+from sertl.solve.selection import choose, solve_choice
 
 
 def made(seed=0, count=120, layers=3, size=8, speakers=6):
@@ -70,15 +70,6 @@ def test_splits():
     assert len(alone) == 3 and "only training speaker" in words
     with pytest.raises(SertlError, match="one speaker"):
         inner_splits(["s"] * 3, np.arange(3))
-
-
-def test_balanced_loss_by_hand():
-    """Class 0: -ln 1/2 twice; class 1: -ln 1/4; mean (ln 2 + ln 4) / 2 = 1.5 ln 2."""
-    logs = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.75, 0.25]]).log()
-    expected = 1.5 * np.log(2)
-    assert balanced_loss(logs, torch.tensor([0, 0, 1])) == pytest.approx(expected)
-    never = torch.tensor([[0.0, -99.0]])  # one utterance alone does not decide
-    assert balanced_loss(never, torch.tensor([1])) == pytest.approx(9.2)
 
 
 def test_ua_ties_are_broken_by_loss():

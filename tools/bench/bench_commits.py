@@ -3,8 +3,8 @@
 
 Each commit in a clone of its own, with its own data directories and dump; then stage 6 of each in
 turn, several rounds, as its own run.sh starts it. The first epoch, which may read the disk, is not
-counted in seconds an epoch and in waiting; CPU time, its share in the system and page
-faults are those of the whole stage.
+counted in seconds an epoch and in waiting; CPU time, its share in the system and page faults are
+those of the whole stage.
 Goal: an epoch of `sap` at least three times as fast as at 923af76, under 5 % of it waiting for
 data, under 10 % of the CPU time in the system.
 
