@@ -135,7 +135,7 @@ class Nearest:
         """Compare what scores do not tell in float64.
 
         Args:
-            scores: (n, K) in the order of integers, overwritten.
+            scores: (n, K) from in_order, overwritten.
             at_most: (n,) float32: all centroids of that score or less may be the nearest.
             rows: (n, D).
             labels: (n,) of the least scores, mended.
