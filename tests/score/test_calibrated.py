@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
@@ -51,3 +52,24 @@ def test_every_class_counts_alike_and_nothing_is_worse_than_chance():
     assert calibrated_loss(-logits, ref) == pytest.approx(np.log(3), abs=1e-4)
     out = np.where(np.arange(3) == 2, -np.inf, logits)[once]
     assert calibrated_loss(out, ref[once]) < np.log(2)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0, 1000.0])
+def test_is_the_least_on_a_grid_of_factors(scale):
+    """Scores of a margin loss: cosines, few of them wrong, some of these far from right."""
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        ref = rng.integers(0, 7, rng.integers(30, 150))
+        scores = rng.normal(scale=0.25, size=(len(ref), 7))
+        scores[np.arange(len(ref)), ref] += rng.uniform(0.5, 1.2)
+        losses = []
+        for factor in np.exp(np.linspace(-3, 8, 400)):
+            own = log_softmax(factor * scores, axis=1)[np.arange(len(ref)), ref]
+            losses.append(np.mean([-own[ref == c].mean() for c in np.unique(ref)]))
+        assert calibrated_loss(scale * scores, ref) == pytest.approx(min(losses), abs=1e-3)
+
+
+def test_of_logits_that_are_no_numbers():
+    logits, ref = drawn()
+    logits[0, 0] = np.nan
+    assert np.isnan(calibrated_loss(logits, ref))
