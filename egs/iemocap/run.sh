@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A recipe from corpus to report, in ten stages. Results: exp/<tag>/RESULTS.md and report.html.
 #
-#   ./run.sh --corpus-dir /corpora/IEMOCAP                            everything, with the defaults
+#   ./run.sh --corpus-dir /corpora/IEMOCAP                            everything: the frozen encoder at its best
 #   ./run.sh --stage 3 --stop-stage 6                                 some stages
 #   ./run.sh --upstream wavlm_large --method sap --seed "1 2 3"       another encoder and method
 #   ./run.sh --method probe --set optim_conf.lr=1e-3 data_conf.layers=last
@@ -24,7 +24,7 @@ speaker_norm=""      # none, offline (all unlabelled clips of a speaker) or onli
 pool=""              # stage 3 stores statistics of the frames, e.g. mean,std,max,q90; empty: what the method needs; none: frames
 unlabelled=""        # speech for a method's phase pretrain: data directories, and fold: its training set
 init_wap=""          # --method wap: experiment, or phase folder, whose trained WAP adapter it starts from
-method=probe         # method: a file in conf/method, without .yaml
+method=linear        # method: a file in conf/method, without .yaml
 policy=""            # label policy of conf/corpus.yaml; empty: the corpus's default
 pair=""              # in egs/adaptation: source and target, a file in conf/pairs, without .yaml
 prepare=()           # key=value …: options of this corpus's local/prepare_data.py, where it has any (egs/table)
