@@ -21,7 +21,7 @@ from sertl.score.records import read_log
 from sertl.seed import derive_seed
 from sertl.stages.phase import OpenPhase
 from sertl.stages.start import UPSTREAM
-from sertl.train.interpolation import loss_of
+from sertl.train.interpolation import loss_of, name_of_loss
 from sertl.train.loop import Trainer
 from sertl.train.settings import LOWER, SELECT
 
@@ -131,7 +131,7 @@ def find_budget(
     """Train on every split; take what is best on all held-out utterances together.
 
     That is the number of updates, by select, and the share of the way from the start to the result,
-    by calibrated loss, each split's own result at its end.
+    by the loss of interpolation.loss_of, each split's own result at its end.
 
     Args:
         splits: From splits_of.
@@ -171,7 +171,7 @@ def find_budget(
     share = best_share(logs, weights, lambdas)
     words = (
         f"{updates} updates by {select}"
-        + (f", lambda {share:g} by calibrated loss" if len(lambdas) > 1 else "")
+        + (f", lambda {share:g} by {_judge_of(logs)}" if len(lambdas) > 1 else "")
         + f", of {len(splits)} groups of training and dev speakers, each held out once; then "
         "trained on train + dev"
     )
@@ -192,6 +192,11 @@ def best_share(logs: Sequence[list[dict]], weights: np.ndarray, lambdas: Sequenc
         return sum(w * value for w, value in zip(weights, of_splits, strict=True))
 
     return min(lambdas, key=lambda share: (loss(share), share))
+
+
+def _judge_of(logs: Sequence[list[dict]]) -> str:
+    """By which loss lambda was chosen."""
+    return name_of_loss(next(e for e in logs[0] if e["kind"] == "lambda"))
 
 
 def best_look(means: np.ndarray, metric: str, tie: str | None) -> int:

@@ -50,6 +50,11 @@ def loss_of(values: Mapping[str, float]) -> float:
     return values.get("loss_calibrated", values["loss"])
 
 
+def name_of_loss(values: Mapping[str, float]) -> str:
+    """Which of its two losses loss_of takes, for the log and the protocol card."""
+    return "calibrated loss" if "loss_calibrated" in values else "loss"
+
+
 def check_lambdas(lambdas: Sequence[float]) -> list[float]:
     """The numbers of select_conf.lambdas, ascending.
 

@@ -26,7 +26,7 @@ from sertl.train.average import WeightAverage
 from sertl.train.choice import Choice
 from sertl.train.ctc_text import warn_of_unread
 from sertl.train.evaluate import evaluate
-from sertl.train.interpolation import Interpolation, check_lambdas, loss_of
+from sertl.train.interpolation import Interpolation, check_lambdas, loss_of, name_of_loss
 from sertl.train.live_norm import LiveNorm
 from sertl.train.optim import build_optimizer, set_lr
 from sertl.train.record import Record
@@ -326,20 +326,22 @@ class Trainer:
         if best["share"] != 1.0:  # killed after this was done
             return
         checkpoint.load_trained(self.model, best["model"], str(self.out / BEST))
-        losses = {}
+        losses, why = {}, "as given"
         if len(self.lambdas) > 1:
             for share in self.lambdas:
-                losses[share] = self._at(best["model"], share)
+                found = self._at(best["model"], share)
+                losses[share] = loss_of(found)
+            why = f"by {name_of_loss(found)} on dev"
+            if self.head is not None:
+                why = "by the loss of a head on its output"
         self.state.share = min(self.lambdas, key=lambda x: (losses.get(x), x))
         self.way.put(best["model"], self.state.share)
         self.live.refresh(self.train_set, self.seed, fit=True)
         self._write_best(self.state.share)
-        judge = "calibrated dev loss" if self.head is None else "the loss of a head on its output"
-        why = f"by {judge}" if losses else "as given"
         logger.info("lambda %g of the way from the start, %s", self.state.share, why)
 
-    def _at(self, result: dict[str, torch.Tensor], share: float) -> float:
-        """Dev loss at a share of the way, of emotion if anything knows it; the scores are logged.
+    def _at(self, result: dict[str, torch.Tensor], share: float) -> dict[str, float]:
+        """Scores on dev at a share of the way, which are logged.
 
         Where a phase reads no emotions, a head solved on its frozen output says what its result is
         worth to them: the loss of its own task alone says that it has learned, not what was lost.
@@ -354,7 +356,7 @@ class Trainer:
             values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
         where = {"epoch": self.state.best_epoch, "update": self.state.best_update}
         self.record.write({"kind": "lambda", **where, "share": share, **values})
-        return loss_of(values)
+        return values
 
     @torch.no_grad()
     def _initialise(self) -> None:
