@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sertl.nn.dot_product import dot_product_attention
 from sertl.nn.layer_mix import LayerMix
 from sertl.nn.pooling import frame_mask
 from sertl.schema.strict import Dropout, Size, Width
@@ -47,7 +48,7 @@ class Block(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, D/H)
         dropout = self.dropout if self.training else 0.0
         keys = mask[:, None, None]  # (B, 1, 1, T)
-        out = F.scaled_dot_product_attention(query, key, value, keys, dropout_p=dropout)
+        out = dot_product_attention(query, key, value, keys, dropout)
         return self._drop(self.attention_out(out.transpose(1, 2).flatten(2)))
 
     def _feed(self, x: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from sertl.peft.derived_linear import derive
 from sertl.peft.slots import peft_module
 from sertl.schema.strict import Positive, Size
-from sertl.upstream.attention import replace_forward
 from sertl.upstream.blocks import Block
 
 
@@ -143,5 +142,3 @@ def put_lora(
             weight = linear.weight if dora else None
             size = (linear.in_features, linear.out_features)
             derive(linear, "lora", LoRA(*size, ranks[target], alpha, weight))
-    if {*targets} - {"ffn"}:
-        replace_forward(block)  # so that projections are called: see LoRA.apply_to

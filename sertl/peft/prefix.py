@@ -15,7 +15,6 @@ from torch import nn
 
 from sertl.peft.slots import keep, peft_module
 from sertl.schema.strict import Size
-from sertl.upstream.attention import replace_forward
 from sertl.upstream.blocks import Block
 
 
@@ -64,4 +63,3 @@ def put_prefix(block: Block, *, length: Size = 5, zero: bool = True) -> None:
     """Keys and values that every frame attends to; with zero, through a gate that begins shut."""
     heads = block.attention.num_heads
     keep(block.attention, "prefix", Prefix(block.size, length, heads, zero))
-    replace_forward(block)

@@ -3,16 +3,18 @@
 
 S3PRL's attentions, and WavLM's in transformers, hand the weights of their projections to one fused
 function: nothing can be put between the frames and a projection there, neither further keys nor a
-cheaper backward pass. The forwards below replace theirs, bound to the module; its layers and
-tensors are as before, and so is the result, to rounding.
+cheaper backward pass. The forwards below replace those of all libraries, bound to the module; its
+layers and tensors are as before, and so is the result, to rounding.
 """
 
+from collections.abc import Iterable
 from types import MethodType
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sertl.nn.dot_product import dot_product_attention
 from sertl.upstream.blocks import Block
 
 
@@ -58,12 +60,10 @@ def mix(
         return part.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)  # (B, H, T, D / H)
 
     query = heads(queries if biased is None else biased)
-    mixed = F.scaled_dot_product_attention(
-        query, heads(keys), heads(values), attn_mask=mask, dropout_p=dropout
-    )
+    mixed = dot_product_attention(query, heads(keys), heads(values), mask, dropout)
     if prefix is not None and prefix.gate is not None:
         own_keys, own_values = prefix.own(keys)
-        said = F.scaled_dot_product_attention(heads(queries), heads(own_keys), heads(own_values))
+        said = dot_product_attention(heads(queries), heads(own_keys), heads(own_values))
         mixed = mixed + prefix.gate.to(mixed.dtype) * said
     return mixed.transpose(1, 2).flatten(2)
 
@@ -195,6 +195,7 @@ ATTEND = {
 }
 
 
-def replace_forward(block: Block) -> None:
-    """Give the block's attention the forward of its calling convention."""
-    block.attention.forward = MethodType(ATTEND[block.calls], block.attention)
+def replace_attention(blocks: Iterable[Block]) -> None:
+    """Give the blocks' attentions the forwards of their calling conventions."""
+    for block in blocks:
+        block.attention.forward = MethodType(ATTEND[block.calls], block.attention)

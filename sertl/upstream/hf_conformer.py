@@ -10,7 +10,6 @@ those of a batch would make a clip depend on the others.
 import torch
 from torch import nn
 
-from sertl.upstream.attention import replace_forward
 from sertl.upstream.blocks import conformer_block
 from sertl.upstream.encoder import Upstream
 from sertl.upstream.hf_models import HFUpstream
@@ -32,8 +31,6 @@ class HFConformer(HFUpstream):
 
     def __init__(self, model: nn.Module, normalize: bool, dtype: str, dropout: float):
         super().__init__(model, normalize, dtype, dropout)
-        for block in self.blocks():
-            replace_forward(block)
         self.silence_padding()
 
     def silence_padding(self) -> None:

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import nn
 
-from sertl.upstream.attention import replace_forward
+from sertl.upstream.attention import replace_attention
 from sertl.upstream.blocks import hf_block
 from sertl.upstream.encoder import Upstream, set_dropout
 from sertl.upstream.native import FrameUpstream, standard
@@ -37,6 +37,7 @@ class HFUpstream(FrameUpstream):
         self.normalize = normalize
         set_dropout(model, 0.0)
         set_dropout(model.encoder.layers, dropout)
+        replace_attention(self.blocks())
         self.freeze()
 
     @staticmethod
@@ -114,11 +115,6 @@ class HFWavLM(HFUpstream):
     """WavLMModel: the first block makes a relative position bias that the others are handed."""
 
     calls = "hf_wavlm"
-
-    def __init__(self, model: nn.Module, normalize: bool, dtype: str, dropout: float):
-        super().__init__(model, normalize, dtype, dropout)
-        for block in self.blocks():  # transformers' also averages the weights that nobody asks for
-            replace_forward(block)
 
     def attended(self, x, padding):
         return None if padding is None else (~padding).long()

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sertl.upstream.attention import replace_attention
 from sertl.upstream.blocks import fairseq_block
 from sertl.upstream.encoder import Upstream, in_float32, set_dropout
 from sertl.upstream.padding import (
@@ -142,6 +143,7 @@ class NativeUpstream(FrameUpstream):
         self.normalize = normalize
         model.encoder.layerdrop = 0.0
         set_dropout(encoder.layers, dropout)
+        replace_attention(self.blocks())
         self.freeze()
 
     def normalise(self, clip):

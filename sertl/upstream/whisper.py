@@ -29,6 +29,7 @@ from transformers.audio_utils import mel_filter_bank
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sertl.errors import SertlError
+from sertl.upstream.attention import replace_attention
 from sertl.upstream.blocks import fairseq_block
 from sertl.upstream.build import BACKENDS, note_of
 from sertl.upstream.encoder import Upstream, in_float32, set_dropout
@@ -109,6 +110,7 @@ class WhisperUpstream(Upstream):
         self.pad_to_30s = pad_to_30s
         self.max_samples = config.max_source_positions * STRIDE
         set_dropout(encoder.layers, dropout)
+        replace_attention(self.blocks())
         self.freeze()
 
     def encode(self, clips, layers, mask=None):
