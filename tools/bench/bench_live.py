@@ -2,11 +2,11 @@
 """Fine-tuning a whole encoder on audio: sertl's training loop against Hugging Face's Trainer.
 
 HuBERT-base with random weights, its convolutions frozen, no dropout, a mean and a head above; the
-same clips in the same batches, float32, AdamW, gradients clipped. Rows: Hugging Face's Trainer on
-HubertForSequenceClassification; `--method finetune` on audio; the same on what the convolutions
-gave, dumped (upstream_conf.from_layer=0; the dump itself is not timed). Reading and padding are in
-it. Each row in a fresh process, in turn, several rounds; the first epoch, which allocates, is not
-counted; the last column says what memory the later epochs added.
+same clips in the same batches, float32 or bf16 autocast, AdamW, gradients clipped. Rows: Hugging
+Face's Trainer on HubertForSequenceClassification; `--method finetune` on audio; the same on what
+the convolutions gave, dumped (upstream_conf.from_layer=0; the dump itself is not timed). Reading
+and padding are in it. Each row in a fresh process, in turn, several rounds; the first epoch, which
+allocates, is not counted; the last column says what memory the later epochs added.
 Goal: at least 1.3 times the updates of the Trainer.
 
 Example: python tools/bench/bench_live.py --wav-dir /corpora/emodb/wav --clips 32 --rounds 1
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=8, help="clips an update (%(default)s)")
     parser.add_argument("--epochs", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--bf16", action="store_true", help="autocast, in all rows")
     parser.add_argument("--rounds", type=int, default=2, help="default: %(default)s")
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="all by default"
@@ -55,7 +56,8 @@ def main() -> None:
     print_machine()
     with tempfile.TemporaryDirectory() as folder:
         found = rows(args, folder)
-    print(f"{args.clips} clips, {args.batch} an update, float32, {args.threads} threads")
+    precision = "bf16 autocast" if args.bf16 else "float32"
+    print(f"{args.clips} clips, {args.batch} an update, {precision}, {args.threads} threads")
     first = median(s for r in found[HF] for s in later(r))
     table = []
     for name, results in found.items():
@@ -85,11 +87,14 @@ def rows(args: argparse.Namespace, folder: str) -> dict[str, list[dict]]:
     data = make_data(str(args.wav_dir), args.clips)
     dump_feats(data, {**conf, "layers": [0]}, f"{folder}/dump", nj=args.threads, compress=False)
     same = {"wav_dir": str(args.wav_dir), "clips": args.clips, "ckpt": ckpt}
+    shape = {"batch": args.batch, "epochs": args.epochs, "bf16": args.bf16}
     ours = {**same, "upstream": "hubert_base", "method": "finetune"}
     common = [*SETTINGS, f"data_conf.batch_size={args.batch}", f"optim_conf.epochs={args.epochs}"]
+    if args.bf16:
+        common.append("optim_conf.autocast=bf16")
     dumped = [*common, "upstream_conf.from_layer=0"]
     calls = {
-        HF: ("hf_epochs.py", {**same, "batch": args.batch, "epochs": args.epochs}),
+        HF: ("hf_epochs.py", {**same, **shape}),
         LIVE: ("train_epochs.py", {**ours, "settings": common, "dump": ""}),
         CACHED: ("train_epochs.py", {**ours, "settings": dumped, "dump": f"{folder}/dump"}),
     }

@@ -69,6 +69,8 @@ def main() -> None:
             report_to=[],
             remove_unused_columns=False,
             disable_tqdm=True,
+            bf16=args["bf16"],
+            use_cpu=True,
         )
         per_epoch = len(batches) // args["epochs"]
         for epoch in range(args["epochs"]):
