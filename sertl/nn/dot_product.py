@@ -15,8 +15,8 @@ def dot_product_attention(
     """softmax(query key^T / sqrt(D) + mask) value.
 
     Training under autocast on a CPU, it is computed in float32: the fused function's way back in 16
-    bits takes two to three times as long there (tools/bench/bench_attention.py), and float32 is the
-    more exact.
+    bits is the slower one there, most of all for short clips (tools/bench/bench_attention.py), and
+    the less exact.
 
     Args:
         query: (B, H, T, D), as key and value with their own T.

@@ -41,7 +41,7 @@ def test_equals_the_formula_and_its_gradient(kind, autocast):
     weight = torch.linspace(-1, 1, expected.numel()).view_as(expected)
     (expected * weight).sum().backward()
     if autocast and kind == "added":
-        mask = mask.bfloat16().float()
+        mask = mask.bfloat16()  # as what the encoder made of it under autocast
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
         found = dot_product_attention(*parts, mask)
     assert found.dtype == parts[0].dtype

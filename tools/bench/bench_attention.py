@@ -1,8 +1,9 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Attention on a CPU, forwards and back, in bf16 and in float32: torch's fused function.
+"""Attention on a CPU, forwards and back, of bf16 frames: torch's fused function, and sertl's.
 
-What nn/dot_product.py chooses by: the way back in 16 bits is slow there. Products written out in
-bf16 are a third row; they round the scores and keep a matrix of frames by frames.
+Which takes float32 when it trains there (nn/dot_product.py), the conversions being part of its
+time: the way back in 16 bits is slow. Products written out in bf16 are a third row; they round the
+scores and keep a matrix of frames by frames.
 
     python tools/bench/bench_attention.py --rounds 9
 """
@@ -15,14 +16,10 @@ import torch
 from machine import print_machine, print_table, summary
 from torch.nn import functional as F
 
+from sertl.nn.dot_product import dot_product_attention
+
 SHAPES = ((16, 6, 75), (8, 12, 150), (4, 12, 250), (4, 12, 500))  # clips, heads, frames
 WIDTH = 64  # of a head
-
-
-def in_float32(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """bf16 in and out, the conversions included."""
-    parts = query.float(), key.float(), value.float()
-    return F.scaled_dot_product_attention(*parts).to(query.dtype)
 
 
 def written_out(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
@@ -32,14 +29,14 @@ def written_out(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> 
 
 ROWS: dict[str, Callable] = {
     "fused, bf16": F.scaled_dot_product_attention,
-    "fused, float32": in_float32,
+    "sertl": dot_product_attention,
     "written out, bf16": written_out,
 }
 
 
 def seconds(attention: Callable, parts: list[torch.Tensor], back: bool) -> float:
     begun = time.perf_counter()
-    with torch.set_grad_enabled(back):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
         out = attention(*parts)
     if back:
         out.backward(torch.ones_like(out))
@@ -68,9 +65,9 @@ def main() -> None:
             for row, back in found:
                 found[row, back].append(seconds(ROWS[row], parts, back))
         for row in ROWS:
-            times = [summary([1000 * t for t in found[row, back]]) for back in (False, True)]
+            times = [summary([1000 * t for t in found[row, back]], "ms") for back in (False, True)]
             table.append([f"{clips} x {heads} x {frames}", row, *times])
-    print_table(["clips x heads x frames", "", "forwards, ms", "and back, ms"], table)
+    print_table(["clips x heads x frames", "", "forwards", "and back"], table)
 
 
 if __name__ == "__main__":
