@@ -131,7 +131,8 @@ def find_budget(
     """Train on every split; take what is best on all held-out utterances together.
 
     That is the number of updates, by select, and the share of the way from the start to the result,
-    by the loss of interpolation.loss_of, each split's own result at its end.
+    by the loss of interpolation.loss_of, each split's own result at its end. Where that share is 0
+    the start is the result, and no update is asked for.
 
     Args:
         splits: From splits_of.
@@ -173,8 +174,10 @@ def find_budget(
         f"{updates} updates by {select}"
         + (f", lambda {share:g} by {_judge_of(logs)}" if len(lambdas) > 1 else "")
         + f", of {len(splits)} groups of training and dev speakers, each held out once; then "
-        "trained on train + dev"
+        + ("started from train + dev, with no update" if share == 0.0 else "trained on train + dev")
     )
+    if share == 0.0:
+        updates = 0
     found = updates, round(float(np.mean(total))), share, looks[0]["epoch"]
     return Budget(*found, value, words)
 

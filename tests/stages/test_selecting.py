@@ -135,3 +135,26 @@ def test_epochs_are_weighed_by_held_out_utterances(tmp_path):
     assert "8 updates by dev_ua, of 3 groups" in budget.words and budget.share == 1.0
     with pytest.raises(SertlError, match="nothing to choose by"):
         find_budget(splits_of(one, LOSO), make, tmp_path, "last")
+
+
+def test_no_update_is_made_where_the_start_is_best(tmp_path):
+    one = opened(folds=2)
+    losses = {0.0: 0.4, 1.0: 0.5}
+
+    def make(split):
+        def run():
+            (tmp_path / split.name).mkdir(exist_ok=True)
+            lines = [{"kind": "dev", "epoch": 1, "update": 7, "ua": 0.5, "loss": 1.0}]
+            lines += [{"kind": "lambda", "share": s, "loss": v} for s, v in losses.items()]
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (tmp_path / split.name / "log.jsonl").write_text(text)
+
+        return SimpleNamespace(run=run, total=9, lambdas=[0.0, 1.0], may_keep_start=False)
+
+    budget = find_budget(splits_of(one, LOSO), make, tmp_path, "last")
+    assert (budget.updates, budget.total, budget.share) == (0, 9, 0.0)
+    assert "started from train + dev, with no update" in budget.words
+    losses[1.0] = 0.3
+    budget = find_budget(splits_of(one, LOSO), make, tmp_path, "last")
+    assert (budget.updates, budget.total, budget.share) == (7, 9, 1.0)
+    assert "trained on train + dev" in budget.words
