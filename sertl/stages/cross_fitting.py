@@ -14,7 +14,7 @@ from sertl.data.ark import merge_scp
 from sertl.data.datadir import Utterance, read_table, write_table
 from sertl.data.folds import FoldDir
 from sertl.errors import SertlError
-from sertl.stages.training_data import speaker_groups
+from sertl.stages.training_data import training_groups
 
 
 def teachers(conf: dict) -> list[dict]:
@@ -50,7 +50,7 @@ def groups_of(
     rest, found = dict(utts), []
     for phase in phases[1:]:
         number, count = phase["data_conf"]["leave_out"]
-        speakers = set(speaker_groups(fold.part("train").utts, count, fold.number)[number - 1])
+        speakers = set(training_groups(fold, count)[number - 1])
         own = {utt: u for utt, u in rest.items() if u.spk in speakers}
         rest = {utt: u for utt, u in rest.items() if utt not in own}
         found.append((phase, own))

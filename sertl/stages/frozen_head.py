@@ -2,8 +2,8 @@
 """What a phase without labels is worth while it trains: a head solved on its frozen output.
 
 Each time the phase looks at dev, a regression is solved on the vectors of the fold's labelled
-training set and scored on its dev set. No gradient comes of it, and it chooses nothing; the report
-draws the curve.
+training set and scored on its dev set. No gradient comes of it. It chooses lambda where there are
+several (train/interpolation.py), and else nothing; the report draws the curve.
 """
 
 from pathlib import Path

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sertl.data.datadir import DataDir
+from sertl.data.speaker_groups import speaker_groups
 from sertl.errors import SertlError
 from sertl.score.records import read_log
 from sertl.seed import derive_seed
@@ -94,14 +95,14 @@ def splits_of(opened: OpenPhase, protocol: dict) -> list[Split]:
     if not folds:
         return [Split("select1", opened.train, opened.dev)]
     everything = joined(opened)
-    speakers = sorted({u.spk for u in everything.utts.values()})
-    if not 2 <= folds <= len(speakers):
+    speakers = len({u.spk for u in everything.utts.values()})
+    if not 2 <= folds <= speakers:
         raise SertlError(
-            f"select_conf.folds is {folds}; there are {len(speakers)} training and dev speakers, "
+            f"select_conf.folds is {folds}; there are {speakers} training and dev speakers, "
             "so expected 0, or 2 to as many"
         )
-    rng = np.random.default_rng(derive_seed(0, "select", opened.run.fold))
-    groups = np.array_split(rng.permutation(speakers), folds)
+    seed = derive_seed(0, "select", opened.run.fold)
+    groups = speaker_groups(everything.utts.values(), folds, seed)
     return [_split(everything, set(group), n) for n, group in enumerate(groups, start=1)]
 
 

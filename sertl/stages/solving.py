@@ -12,10 +12,11 @@ from sertl.data.folds import FoldDir
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.runs import Run
+from sertl.stages.made_from import claim, inputs_of
 from sertl.stages.phase import OpenPhase, open_phase
+from sertl.stages.phase_record import record_of
 from sertl.stages.selecting import joined
 from sertl.stages.start import start_of
-from sertl.stages.training import claim, inputs_of, record_of
 from sertl.stages.training_data import save_ids
 from sertl.train import checkpoint, distributed
 from sertl.train.trained import BEST, to_rebuild

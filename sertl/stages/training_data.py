@@ -15,6 +15,7 @@ import numpy as np
 
 from sertl.data.datadir import DataDir, Utterance, read_data_dir, read_table, write_table
 from sertl.data.folds import HELD_OUT, FoldDir
+from sertl.data.speaker_groups import speaker_groups
 from sertl.errors import SertlError
 from sertl.seed import derive_seed
 
@@ -111,17 +112,14 @@ def share_of(utts: dict[str, Utterance], share: float, fold: int) -> dict[str, U
     return {utt: u for utt, u in utts.items() if utt in taken}
 
 
-def speaker_groups(utts: dict[str, Utterance], count: int, fold: int) -> list[list[str]]:
-    """The speakers of a training set, dealt into groups: the same for all seeds.
+def training_groups(fold: FoldDir, count: int) -> list[list[str]]:
+    """The fold's training speakers, dealt into groups: the same for all seeds.
 
     Raises:
         SertlError: If there are fewer speakers than groups.
     """
-    speakers = sorted({u.spk for u in utts.values()})
-    if not 1 <= count <= len(speakers):
-        raise SertlError(f"{len(speakers)} training speakers cannot make {count} groups")
-    order = np.random.default_rng(derive_seed(fold, "groups", count)).permutation(len(speakers))
-    return [[speakers[i] for i in part] for part in np.array_split(order, count)]
+    seed = derive_seed(fold.number, "groups", count)
+    return speaker_groups(fold.part("train").utts.values(), count, seed)
 
 
 def without_group(data: DataDir, leave_out: Sequence[int] | None, fold: FoldDir) -> DataDir:
@@ -146,8 +144,7 @@ def without_group(data: DataDir, leave_out: Sequence[int] | None, fold: FoldDir)
         raise SertlError(
             f"data_conf.leave_out is {leave_out!r}, expected null, or group and number of groups"
         )
-    groups = speaker_groups(fold.part("train").utts, leave_out[1], fold.number)
-    out = {*groups[leave_out[0] - 1]}
+    out = {*training_groups(fold, leave_out[1])[leave_out[0] - 1]}
     return replace(data, utts={utt: u for utt, u in data.utts.items() if u.spk not in out})
 
 

@@ -19,7 +19,6 @@ import torch
 from sertl.data.batch import Batch, prefetch
 from sertl.data.batching import cut_by_duration, epoch_batches, ordered_batches
 from sertl.data.dataset import UttDataset
-from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.train import checkpoint, distributed
 from sertl.train.average import WeightAverage
@@ -28,11 +27,9 @@ from sertl.train.ctc_text import warn_of_unread
 from sertl.train.evaluate import evaluate
 from sertl.train.interpolation import Interpolation, check_lambdas, loss_of, name_of_loss
 from sertl.train.live_norm import LiveNorm
-from sertl.train.optim import build_optimizer, set_lr
 from sertl.train.record import Record
 from sertl.train.saved_state import State, resume, save
 from sertl.train.settings import (
-    AUTOCAST,
     check_settings,
     check_whole_batches,
     check_whole_clips,
@@ -40,10 +37,9 @@ from sertl.train.settings import (
 )
 from sertl.train.solved_start import solve_start
 from sertl.train.trained import BEST
+from sertl.train.updater import Updater
 
 logger = logging.getLogger(__name__)
-
-LEAST_SCALE = 1e-4  # of fp16's losses; training starts at 65536 and halves it at each overflow
 
 
 class Judge(Protocol):
@@ -96,9 +92,8 @@ class Trainer:
         self.out, self.seed, self.device = Path(out), seed, device
         self.choice = Choice(select, self.optim["patience"])
         self.rank, self.world = distributed.rank_and_world()
-        self.dtype = AUTOCAST[self.optim["autocast"]]
-        self.optimizer = build_optimizer(model, self.optim)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
+        self.updater = Updater(model, self.optim, device)
+        self.dtype = self.updater.dtype
         self.state = State()
         self.record = Record(self.out, enabled=self.rank == 0)
         check_whole_batches(model, self.data, train, self.world)
@@ -232,7 +227,7 @@ class Trainer:
     def _updates(self, number: int) -> float:
         """Make so many updates of this epoch; return the seconds waited for data."""
         self.model.train()
-        waited, weight = 0.0, torch.zeros((), device=self.device)
+        waited = 0.0
         todo = self._batches(self.state.epoch)[self.state.batch :][:number]
         source = prefetch(self._micro_batches(todo), self.train_set.depth)
         while True:
@@ -242,63 +237,24 @@ class Trainer:
             if last is None:
                 return waited
             if batch is not None:
-                weight = weight + self._backward(batch.to(self.device))
+                self.record.add(*self.updater.add(batch.to(self.device), self.state))
             if last:
-                self._update(weight)
-                weight = torch.zeros((), device=self.device)
+                self._updated(self.updater.apply(self.state, self.total))
 
-    def _backward(self, batch: Batch) -> torch.Tensor:
-        """Add the gradient of loss * weight; return the weight."""
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            loss, stats = self.model(batch)
-        if not torch.isfinite(loss):
-            raise SertlError(
-                f"loss is {loss.item()} in epoch {self.state.epoch}, update {self.state.update}, "
-                f"with utterances {' '.join(batch.utt)}. Look at their audio and labels; else "
-                "lower optim_conf.lr, or turn autocast off"
-            )
-        weight = torch.as_tensor(stats.pop("weight"), device=self.device).detach().float()
-        self.scaler.scale(loss * weight).backward()
-        self.record.add(float(weight), {"loss": loss.detach(), **stats})
-        self._last_utts = batch.utt
-        return weight
-
-    def _update(self, weight: torch.Tensor) -> None:
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        weight = distributed.sum_gradients(parameters, weight.reshape(1))[0]
-        self.state.lr = set_lr(self.optimizer, self.optim, self.state.update, self.total)
-        self.scaler.unscale_(self.optimizer)
-        for p in parameters:
-            if p.grad is not None:
-                p.grad /= weight.clamp_min(1e-12)
-        limit = self.optim["grad_clip"] or float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
-        if not torch.isfinite(norm) and not self.scaler.is_enabled():
-            raise SertlError(
-                f"the gradient is {norm.item()} in epoch {self.state.epoch}, update "
-                f"{self.state.update}; last utterances: {' '.join(self._last_utts)}. "
-                "Lower optim_conf.lr or look at these utterances"
-            )
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if self.scaler.is_enabled() and self.scaler.get_scale() < LEAST_SCALE:
-            raise SertlError(
-                f"fp16: no gradient was finite for long, up to update {self.state.update}; last "
-                f"utterances: {' '.join(self._last_utts)}. Use optim_conf.autocast=bf16, or lower "
-                "optim_conf.lr"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.state.update += 1
-        self.state.batch += 1
-        self.model.after_step(self.state.update, self.total)
-        self.average.update(self.state.update)
-        self.record.update(self.state.update, lr=self.state.lr, grad_norm=float(norm))
+    def _updated(self, norm: float) -> None:
+        """What follows an update."""
+        state = self.state
+        state.update += 1
+        state.batch += 1
+        self.model.after_step(state.update, self.total)
+        self.average.update(state.update)
+        self.record.update(state.update, lr=state.lr, grad_norm=norm)
         diagnostics = self.model.diagnostics()
         if diagnostics:
-            where = {"epoch": self.state.epoch, "update": self.state.update}
+            where = {"epoch": state.epoch, "update": state.update}
             self.record.write({"kind": "diagnostics", **where, **diagnostics})
         every = self.optim["save_updates"]
-        if every and self.state.update % every == 0:
+        if every and state.update % every == 0:
             save(self)
 
     def _dev(self) -> dict[str, float]:

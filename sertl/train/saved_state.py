@@ -60,8 +60,8 @@ def save(trainer: Trainer) -> None:
             trainer.out / LAST,
             {
                 "model": checkpoint.trained_state(trainer.model),
-                "optimizer": trainer.optimizer.state_dict(),
-                "scaler": trainer.scaler.state_dict(),
+                "optimizer": trainer.updater.optimizer.state_dict(),
+                "scaler": trainer.updater.scaler.state_dict(),
                 "average": trainer.average.state(),
                 "start": {} if trainer.way is None else trainer.way.start,
                 "started": trainer.started,
@@ -98,8 +98,8 @@ def _restore(trainer: Trainer, path: Path, saved: dict) -> None:
             "use as many, or --redo"
         )
     checkpoint.load_trained(trainer.model, saved["model"], str(path))
-    trainer.optimizer.load_state_dict(saved["optimizer"])
-    trainer.scaler.load_state_dict(saved["scaler"])
+    trainer.updater.optimizer.load_state_dict(saved["optimizer"])
+    trainer.updater.scaler.load_state_dict(saved["scaler"])
     trainer.average.restore(saved["average"])
     trainer.started = saved["started"]
     if trainer.lambdas != [1.0]:

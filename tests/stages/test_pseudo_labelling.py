@@ -24,8 +24,9 @@ from sertl.shard import Shard
 from sertl.stages import pseudo_labelling
 from sertl.stages.decoding import decode
 from sertl.stages.experiment import resolve
+from sertl.stages.phase_record import cost_line
 from sertl.stages.pseudo_labelling import encoder, label_fold
-from sertl.stages.training import cost_line, train_phase
+from sertl.stages.training import train_phase
 from sertl.train import checkpoint
 from sertl.upstream.build import build_upstream
 from sertl.upstream.tiny import save_hubert

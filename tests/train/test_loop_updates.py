@@ -15,15 +15,15 @@ PLAIN = {**MODEL, "dropout": 0.0, "standardise": False}
 def run(trainer):
     """Train; the learning rates and gradients of each update, as the optimiser gets them."""
     rates, gradients = [], []
-    step = trainer.optimizer.step
+    step = trainer.updater.optimizer.step
 
     def spy(*args, **kwargs):
-        rates.append([group["lr"] for group in trainer.optimizer.param_groups])
+        rates.append([group["lr"] for group in trainer.updater.optimizer.param_groups])
         named = trainer.model.named_parameters()
         gradients.append({n: p.grad.clone() for n, p in named if p.grad is not None})
         return step(*args, **kwargs)
 
-    trainer.optimizer.step = spy
+    trainer.updater.optimizer.step = spy
     trainer.run()
     return rates, gradients
 
@@ -36,7 +36,7 @@ def test_learning_rates_follow_the_schedule(tmp_path, phase_conf):
     assert len(rates) == trainer.total > 4
     for update, found in enumerate(rates):
         expected = 0.1 * lr_factor(update, trainer.total, "linear", 0.25, 0.25)
-        scales = [group["lr_scale"] for group in trainer.optimizer.param_groups]
+        scales = [group["lr_scale"] for group in trainer.updater.optimizer.param_groups]
         assert found == pytest.approx([expected * scale for scale in scales])
         assert {0.5, 1.0} == set(scales)
     assert max(rates)[0] != rates[-1][0] and rates[0] != rates[1]
