@@ -20,8 +20,8 @@ from sertl.errors import SertlError
 from sertl.runs import Run
 from sertl.score.decoded import predictions_hash
 from sertl.seed import derive_seed
+from sertl.stages.inputs import open_lower, read_from
 from sertl.stages.made_from import speakers_hash
-from sertl.stages.phase import open_lower, read_from
 from sertl.train import distributed
 from sertl.train.evaluate import predict
 from sertl.train.live_norm import LiveNorm

@@ -11,7 +11,7 @@ from sertl.config import load_method, parse_overrides, read_config
 from sertl.errors import SertlError
 from sertl.fingerprint import differences
 from sertl.nn.frame_statistics import parse_statistics
-from sertl.stages.phase import choose_layers, lower_of, statistics_of
+from sertl.stages.inputs import choose_layers, lower_of, statistics_of
 from sertl.stages.training_data import of_fold
 from sertl.upstream.build import load_conf
 from sertl.upstream.precision import chosen_dtype

@@ -37,7 +37,7 @@ from sertl.shard import Shard
 from sertl.stages.cluster_diagnostics import examples, timelines
 from sertl.stages.cross_fitting import dump_each, groups_of, teachers
 from sertl.stages.dump import dump_feats
-from sertl.stages.phase import choose_layers
+from sertl.stages.inputs import choose_layers
 from sertl.stages.training_data import training_data
 from sertl.train import distributed
 from sertl.train.trained import BEST, load_model

@@ -12,7 +12,7 @@ from sertl.data.dataset import UttDataset
 from sertl.errors import SertlError
 from sertl.models.base import Spec
 from sertl.models.probe import Probe
-from sertl.stages.phase import check_time_mask
+from sertl.stages.inputs import check_time_mask
 from sertl.upstream.padding import frame_padding
 
 SIZE, STRIDE = 4, 320

@@ -12,7 +12,7 @@ from sertl.config import load_method, parse_overrides
 from sertl.errors import SertlError
 from sertl.peft.inject import fold_lora, inject
 from sertl.peft.tuning import is_frozen, trained_by_group, trained_line, tune
-from sertl.stages.phase import choose_layers
+from sertl.stages.inputs import choose_layers
 from sertl.train.checkpoint import init_from, load_trained, save, trained_state
 from sertl.upstream.build import build_upstream, checkpoint_hash, describe, load_conf
 

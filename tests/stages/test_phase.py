@@ -10,7 +10,8 @@ from sertl.data.table import read_table
 from sertl.errors import SertlError
 from sertl.stages.decoding import write_outputs
 from sertl.stages.experiment import dump_name, make_tag, resolve, save_experiment
-from sertl.stages.phase import choose_layers, class_weights
+from sertl.stages.inputs import choose_layers
+from sertl.stages.phase import class_weights
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
