@@ -34,6 +34,14 @@ def attend(attention: nn.Module, x: torch.Tensor, mask: torch.Tensor | None) -> 
     return attention.out_proj(mix(attention, queries, keys, values, mask))
 
 
+def attend_frames_first(
+    attention: nn.Module, x: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """As attend, of x (T, B, D): projected as it lies, for a view of it would be copied first."""
+    parts = [p(x).transpose(0, 1) for p in (attention.q_proj, attention.k_proj, attention.v_proj)]
+    return attention.out_proj(mix(attention, *parts, mask)).transpose(0, 1)
+
+
 def mix(
     attention: nn.Module,
     queries: torch.Tensor,
@@ -82,10 +90,10 @@ def attend_hf(self: nn.Module, hidden_states, attention_mask=None, **_) -> tuple
 
 def attend_fairseq(self: nn.Module, query, key=None, value=None, key_padding_mask=None, **_):
     """Forward of S3PRL's MultiheadAttention; query is (T, B, D), the mask (B, T)."""
-    x, mask = query.transpose(0, 1), None
+    mask = None
     if key_padding_mask is not None:  # True where padded
-        mask = ~key_padding_mask[:, None, None, :].expand(-1, 1, x.shape[1], -1)
-    return attend(self, x, mask).transpose(0, 1), None
+        mask = ~key_padding_mask[:, None, None, :].expand(-1, 1, len(query), -1)
+    return attend_frames_first(self, query, mask), None
 
 
 def attend_wavlm(
@@ -117,7 +125,7 @@ def attend_wavlm(
     if key_padding_mask is not None:
         padding = key_padding_mask[:, None, None, :].expand(-1, 1, frames, -1)
         scores = padding if scores is None else scores + padding
-    return attend(self, x, scores).transpose(0, 1), None, position_bias
+    return attend_frames_first(self, query, scores), None, position_bias
 
 
 def gate_of(x: torch.Tensor, heads: int, linear: nn.Module, scale: torch.Tensor) -> torch.Tensor:
