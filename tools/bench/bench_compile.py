@@ -3,7 +3,8 @@
 
 A batch of clips of different lengths through the convolutions, one clip at a time, and through the
 blocks, all together, as a dump does it. Beside the times: how long compiling takes, how fast the
-products of the blocks are, and the largest difference of a feature. Needs a C++ compiler.
+products of the blocks are, and the same products alone, and the largest difference of a feature.
+Needs a C++ compiler.
 
     python tools/bench/bench_compile.py --rounds 5
 """
@@ -22,6 +23,7 @@ from sertl.upstream.build import build_upstream, load_conf
 from sertl.upstream.encoder import Upstream, in_float32
 from sertl.upstream.padding import frame_padding, stack_frames
 
+AUTOCAST = {"float32": torch.float32, "bf16": torch.bfloat16}
 SAMPLES = (48000, 45000, 40123, 37000, 52000, 33000)  # 2 to 3.3 s
 PRODUCTS = 12 * 12 * 768**2 * 2  # operations of a frame in all blocks: q, k, v, out, two of 4 D
 
@@ -33,6 +35,20 @@ def inputs_of_blocks(upstream: Upstream, clips: list[torch.Tensor]) -> tuple:
     with in_float32(x):
         x = upstream.project(x.float())
     return x.masked_fill(padding[:, :, None], 0.0), padding
+
+
+def product_alone(frames: int, dtype: str, rounds: int) -> list[str]:
+    """Table row of the largest product of a block: (frames, 768) by (768, 3072)."""
+    x, weight = (torch.randn(rows, 768).to(AUTOCAST[dtype]) for rows in (frames, 3072))
+    _, seconds, _ = timed(lambda: torch.nn.functional.linear(x, weight), rounds)
+    rate = 2 * frames * weight.numel() / min(seconds) / 1e9
+    return [
+        f"{dtype}, a product",
+        summary(seconds),
+        "",
+        f"{rate:.0f} GFLOP/s",
+        "",
+    ]
 
 
 def timed(call: Callable, rounds: int) -> tuple[float, list[float], list[torch.Tensor]]:
@@ -51,9 +67,9 @@ def rows_of(upstream: Upstream, dtype: str, rounds: int) -> list[list[str]]:
     generator = torch.Generator().manual_seed(0)
     clips = [0.1 * torch.randn(number, generator=generator) for number in SAMPLES]
     layers = set(range(upstream.num_layers))
-    rows = []
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
         x, padding = inputs_of_blocks(upstream, clips)
+        rows = [product_alone(padding.numel(), dtype, 5 * rounds)]
         eager: dict[str, list[torch.Tensor]] = {}
         for kind in ("eager", "compiled"):
             convolve, transform = upstream.convolve, upstream.transform
