@@ -131,6 +131,8 @@ def _open(path: str | os.PathLike) -> soundfile.SoundFile:
     name = str(path).strip()
     if name.startswith("|") or name.endswith("|"):
         raise BadAudio("a shell pipe; pipes are not read or executed, write the audio to files")
+    if "\0" in name:
+        raise BadAudio("no name of a file, which holds no null character")
     member = member_of(path)
     place = Path(path if member is None else member.tar)
     try:
@@ -150,7 +152,7 @@ def _open(path: str | os.PathLike) -> soundfile.SoundFile:
         raise BadAudio(f"cannot be read ({error.strerror})") from error
     except soundfile.SoundFileError as error:
         raise BadAudio(f"cannot be decoded, damaged or not audio ({_reason(error)})") from error
-    except (TypeError, ValueError, RuntimeError) as error:  # raw samples; names with a NUL
+    except (TypeError, ValueError, RuntimeError) as error:  # raw samples
         raise BadAudio(f"cannot be decoded, no audio with a header ({error})") from error
     try:
         _check_facts(file)

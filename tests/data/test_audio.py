@@ -181,7 +181,7 @@ def test_what_is_no_regular_file_does_not_hang(tmp_path):
     (tmp_path / "a.raw").write_bytes(bytes(1000))
     with pytest.raises(SertlError, match="no audio with a header"):
         read_audio(tmp_path / "a.raw")
-    with pytest.raises(SertlError, match="null byte"):
+    with pytest.raises(SertlError, match="null character"):
         read_audio(f"{tmp_path}/a\0b.wav")
 
 
