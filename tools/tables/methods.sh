@@ -2,9 +2,9 @@
 # Every method that tunes something, under one protocol, against the frozen encoder: the same solved
 # start, the same number of updates on the same number of crops, all of them made on training and dev
 # speakers. How much of the way from start to result is kept (lambda of 0, 1/4, 1/2, 3/4, 1) say three
-# groups of these speakers, each held out of a training once, by loss. Where it can be, the encoder's
-# upper blocks are tuned on dumped states. Writes exp/<name>_table.md. Interrupted, it goes on where it
-# was.
+# groups of these speakers, each held out of a training once, by loss; of two_stage, whose first stage
+# has learned from them, the dev speakers alone. Where it can be, the encoder's upper blocks are tuned
+# on dumped states. Writes exp/<name>_table.md. Interrupted, it goes on where it was.
 #
 # Usage, in a recipe's folder:
 #   ../../tools/tables/methods.sh NAME FIRST LABELS UPDATES "ROWS" [options of run.sh, but --tag, --method]
@@ -78,8 +78,11 @@ for one in $chosen; do
     wap) tune wap wap main ;;
     wap_own) tune wap_own local_attributes finetune ;;
     two_stage)
+      # Stage 1 has learned all training speakers' emotions: who says how much of stage 2 is kept is
+      # the dev speaker, whom it has not.
       tune two_stage two_stage phase2 "${upper[@]}" phase1.optim_conf.lr=1e-4 \
-        phase1.optim_conf.lr_scale.heads=0.1 phase1.optim_conf.lr_scale.ctc=10 phase1.data_conf.crop_sec=0 ;;
+        phase1.optim_conf.lr_scale.heads=0.1 phase1.optim_conf.lr_scale.ctc=10 phase1.data_conf.crop_sec=0 \
+        phase2.select_conf.folds=0 phase2.select_conf.refit=true ;;
     gmp_tl)
       tune gmp_tl gmp_tl main "${upper[@]}" "pseudo_labels.layers=$layers" \
         "pseudo_labels.clusters=$clusters" ;;
