@@ -150,7 +150,7 @@ def init_from(
     for here, there in (renamed or {}).items():
         state = _rename(own, state, source, here, there)
     shared = _shared(own, state, source, only)
-    for here, there in twins(own, state, shared):
+    for here, there in [] if only else twins(own, state, shared):  # with only, all else is new
         logger.warning(
             "%s starts from random weights, though '%s' of %s has the same tensors; "
             "init.map.%s=%s would take these",
