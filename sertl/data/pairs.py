@@ -13,12 +13,12 @@ The classes are the labels of the target that the map reaches; the others are dr
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sertl.data.corpus import ALL, Corpus, load_corpus
 from sertl.data.datadir import Utterance, read_data_dir
+from sertl.data.label_map import LabelMap, check_map, mapped
 from sertl.errors import SertlError, unknown_name
 from sertl.schema.corpus_keys import PairFile
 from sertl.schema.strict import checked
@@ -89,7 +89,10 @@ def load_pair(folder: str | os.PathLike, name: str, recipes: str | os.PathLike) 
     sides = [read_side(path, "source", options, Path(recipes)) for options in several]
     target = read_side(path, "target", conf["target"], Path(recipes))
     labels = {label: None for side in sides for label in side.corpus.labels}
-    table = read_map(path, conf["map"], list(labels), target.corpus.labels)
+    table = conf["map"]
+    check_map(f"{path}: map", table, list(labels), target.corpus.labels)
+    if len(set(table.values()) - {None}) < 2:
+        raise SertlError(f"{path}: map leaves fewer than two classes")
     classes = [label for label in target.corpus.labels if label in table.values()]
     kept = {label: label if label in classes else None for label in target.corpus.labels}
     expected = _expected([(s.corpus, table) for s in sides] + [(target.corpus, kept)])
@@ -101,36 +104,6 @@ def load_pair(folder: str | os.PathLike, name: str, recipes: str | os.PathLike) 
     if corpus.vad_range is None and any(u.vad for s in (*sides, target) for u in s.utts.values()):
         logger.info("%s: valence, arousal and dominance left out, their scales differ", path)
     return Pair(corpus, sides, target)
-
-
-def read_map(
-    path: Path, table: dict[str, str | None], known: Sequence[str], targets: Sequence[str]
-) -> dict[str, str | None]:
-    """Check the map of a pair file: every label of the source to a label of the target, or null.
-
-    Args:
-        path: The file, for messages.
-        table: What it says under `map`.
-        known: Labels of the source.
-        targets: Labels of the target.
-
-    Raises:
-        SertlError: Unknown labels, with the nearest; labels left out; fewer than two classes.
-    """
-    for label, to in table.items():
-        if label not in known:
-            raise unknown_name(f"label of the source in map of {path}", label, known)
-        if to is not None and to not in targets:
-            raise unknown_name(f"label of the target in map of {path}: {label} ->", to, targets)
-    missing = [label for label in known if label not in table]
-    if missing:
-        raise SertlError(
-            f"{path}: map says nothing of {', '.join(missing)}; give the class of the target "
-            f"({', '.join(targets)}), or null to drop it"
-        )
-    if len(set(table.values()) - {None}) < 2:
-        raise SertlError(f"{path}: map leaves fewer than two classes")
-    return table
 
 
 def read_side(path: Path, what: str, side: dict, recipes: Path) -> Side:
@@ -165,14 +138,14 @@ def read_side(path: Path, what: str, side: dict, recipes: Path) -> Side:
     return Side(corpus, side["protocol"] or corpus.protocol, by_id, Counter())
 
 
-def _in_classes(side: Side, table: dict[str, str | None], classes: list[str]) -> Side:
+def _in_classes(side: Side, table: LabelMap, classes: list[str]) -> Side:
     """The side with the classes of the pair instead of its own labels."""
-    utts = {u.utt: replace(u, emo=table[u.emo]) for u in side.utts.values() if table.get(u.emo)}
-    dropped = Counter(u.emo or "none" for u in side.utts.values() if u.utt not in utts)
+    kept, dropped = mapped(side.utts.values(), table)
+    utts = {u.utt: u for u in kept}
     return Side(replace(side.corpus, labels=classes), side.protocol, utts, dropped)
 
 
-def _expected(sides: list[tuple[Corpus, dict[str, str | None]]]) -> dict[str, dict[str, int]]:
+def _expected(sides: list[tuple[Corpus, LabelMap]]) -> dict[str, dict[str, int]]:
     """Utterances per class, from the counts that the corpora's own descriptions state."""
     total = Counter()
     for corpus, table in sides:

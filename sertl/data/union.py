@@ -20,6 +20,7 @@ from pathlib import Path
 from sertl.data.corpus import ALL
 from sertl.data.datadir import Utterance
 from sertl.data.described import deal_groups
+from sertl.data.label_map import check_map, mapped
 from sertl.data.own_classes import CORPUS, MARK
 from sertl.data.pairs import Side, read_side
 from sertl.errors import SertlError, unknown_name
@@ -81,9 +82,11 @@ def load_union(
             table = {label: f"{prefix}{MARK}{label}" for label in side.corpus.labels}
             classes = list(table.values())
         labels += [label for label in classes if label not in labels]
-        found, dropped = _in_classes(path, prefix, side, table, classes)
+        check_map(f"{path}: {prefix}.map", table, side.corpus.labels, classes)
+        found, dropped = mapped(side.utts.values(), table)
+        found = [_one_of_several(u, prefix) for u in found]
         sides.append(side)
-        words.append(f"{prefix}: {len(found)} utterances, dropped: {dropped}")
+        words.append(_counts(prefix, len(found), dropped))
         if by == SPEAKERS:
             found, _ = deal_groups(found, groups)
         else:
@@ -92,27 +95,15 @@ def load_union(
     return _describe(name, sides, utts, labels, by, words), utts
 
 
-def _in_classes(
-    path: Path, name: str, side: Side, table: dict[str, str | None], classes: Sequence[str]
-) -> tuple[list[Utterance], str]:
-    """The utterances of a corpus that have a class, and words about the others."""
-    for label, to in table.items():
-        if label not in side.corpus.labels:
-            raise unknown_name(f"label in {name}.map of {path}", label, side.corpus.labels)
-        if to is not None and to not in classes:
-            raise unknown_name(f"class in {name}.map of {path}: {label} ->", to, classes)
-    if missing := [label for label in side.corpus.labels if label not in table]:
-        raise SertlError(
-            f"{path}: {name}.map says nothing of {', '.join(missing)}; give a class, or null to "
-            "drop it"
-        )
-    kept = [
-        replace(u, emo=table[u.emo], vad=None, votes=None, part=None, own={**u.own, CORPUS: name})
-        for u in side.utts.values()
-        if table.get(u.emo)
-    ]
-    dropped = Counter(u.emo or "none" for u in side.utts.values() if not table.get(u.emo))
-    return kept, ", ".join(f"{label} {n}" for label, n in sorted(dropped.items())) or "none"
+def _one_of_several(utt: Utterance, corpus: str) -> Utterance:
+    """Without what differs between corpora in scale or meaning."""
+    return replace(utt, vad=None, votes=None, part=None, own={**utt.own, CORPUS: corpus})
+
+
+def _counts(corpus: str, kept: int, dropped: Counter[str]) -> str:
+    """For the notes of the corpus."""
+    words = ", ".join(f"{label} {n}" for label, n in sorted(dropped.items())) or "none"
+    return f"{corpus}: {kept} utterances, dropped: {words}"
 
 
 def _describe(

@@ -7,7 +7,7 @@ import pytest
 from recipes_of_pairs import MAP, ONE, TWO, pair_of, utterances, write_pair, write_recipe
 
 from sertl.data.corpus import check_counts, load_corpus
-from sertl.data.pairs import read_map
+from sertl.data.label_map import check_map
 from sertl.errors import SertlError
 from sertl.schema.corpus_keys import PairFile
 from sertl.schema.strict import checked
@@ -27,7 +27,8 @@ def test_every_pair_fits_the_labels_of_its_corpora(path):
         assert side["data"] in ("data/all", f"data/{corpus.policy}/all")
         labels.append(corpus.labels)
     known = [label for row in labels[:-1] for label in row]
-    assert len({*read_map(path, conf["map"], known, labels[-1]).values()} - {None}) in (4, 5)
+    check_map(str(path), conf["map"], known, labels[-1])
+    assert len({*conf["map"].values()} - {None}) in (4, 5)
 
 
 @pytest.fixture
@@ -64,8 +65,8 @@ def test_audio_is_found_from_another_folder(root):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({**MAP, "angri": "ang"}, "unknown label of the source in map of .*'angri'; did you mean"),
-        ({**MAP, "angry": "agn"}, "unknown label of the target .*angry -> 'agn'; did you mean 'an"),
+        ({**MAP, "angri": "ang"}, "unknown label in .*: map 'angri'; did you mean"),
+        ({**MAP, "angry": "agn"}, "unknown class in .*: map: angry -> 'agn'; did you mean 'an"),
         ({**MAP, "odd": False}, "map.odd: False is not text; write it in quotes"),
         ({k: v for k, v in MAP.items() if k != "odd"}, "map says nothing of odd; give the class"),
         ({**dict.fromkeys(MAP), "calm": "neu"}, "fewer than two classes"),
@@ -86,7 +87,7 @@ def test_a_map_that_does_not_fit(root, table, message):
         ({"recipe": "three"}, r"three/data/all is not there; make it with: cd .*/three && ./run"),
         ({"recipe": "one", "conf": "../two/conf/corpus.yaml"}, "name the `policy` that the data"),
         ("one", "source: 'one' is not"),
-        ({"recipe": "two"}, "label of the source"),
+        ({"recipe": "two"}, "label in .*: map"),
     ],
 )
 def test_a_side_that_does_not_fit(root, source, message):

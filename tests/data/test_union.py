@@ -68,9 +68,9 @@ def test_groups_of_speakers_hold_all_corpora(recipes):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("sad: null", "sda: null", r"unknown label in one.map of .* 'sda'; did you mean 'sad'"),
+        ("sad: null", "sda: null", r"unknown label in .*: one.map 'sda'; did you mean 'sad'"),
         (", sad: null", "", "one.map says nothing of sad"),
-        ("ang: angry", "ang: anger", r"class in one.map of .*: ang -> 'anger'; did you mean"),
+        ("ang: angry", "ang: anger", r"class in .*: one.map: ang -> 'anger'; did you mean"),
         ("recipe: b", "recipe: c", r"c/data/all is not there; make it with"),
         ("labels: [angry, calm]", "labels: [angry]", "labels"),
     ],
