@@ -71,12 +71,14 @@ class SERModel(nn.Module):
         solved: Whether the model is solved in one go (solve_heads) instead of trained in updates.
         least_batch: Utterances that a batch must have, and must not be cut into, for the loss.
         num_clusters: Clusters of frames that `clusters` tells apart; 0 without any.
+        followers: Modules without gradient that after_step moves, as a teacher's average.
     """
 
     needs: tuple[str, ...] = ("emo",)
     solved = False
     least_batch = 1
     num_clusters = 0
+    followers: tuple[str, ...] = ()
 
     @classmethod
     def statistics(cls, model_conf: dict, num_layers: int) -> tuple[str, ...]:

@@ -16,22 +16,27 @@ ALONE = (1.0,)  # the result as it is
 
 
 class Interpolation:
-    """Remembers the start of a model's trained parameters.
+    """Remembers the start of a model's parameters that training moves.
 
     Args:
-        model: With its starting weights.
+        model: With its starting weights; beside what has a gradient, its `followers` are moved.
     """
 
     def __init__(self, model: nn.Module):
         self.model = model
-        self.start = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+        followers = getattr(model, "followers", ())
+        self.start = {
+            name: parameter.detach().clone()
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad or name.partition(".")[0] in followers
+        }
 
     @torch.no_grad()
     def put(self, result: dict[str, torch.Tensor], share: float) -> None:
         """Give the model the weights at a share of the way.
 
         Args:
-            result: Tensors by name, the trained parameters among them.
+            result: Tensors by name, those of the start among them.
             share: lambda, 0 for the start and 1 for the result, each exactly.
         """
         for name, parameter in self.model.named_parameters():

@@ -79,6 +79,7 @@ class LocalAttributes(SERModel):
     """
 
     needs = ()
+    followers = ("teacher",)
 
     def __init__(
         self,

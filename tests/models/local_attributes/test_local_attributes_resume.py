@@ -70,6 +70,25 @@ def test_resume_is_exact(tmp_path, phase_conf, distil, save_updates, monkeypatch
     assert (found[0]["ema_decay"] >= 0.999) == (distil != "everything")
 
 
+def test_the_teacher_goes_the_share_of_the_way_that_the_student_goes(tmp_path, phase_conf):
+    """It is the result of the phase, and has no gradient."""
+    conf = phase_conf(
+        optim_conf={"epochs": 3, "lr": 0.05},
+        data_conf={"batch_size": 6},
+        select_conf={"lambdas": [0.25]},
+    )
+    one = trainer(tmp_path, conf, "everything")
+    start = {n: p.clone() for n, p in one.model.teacher.named_parameters()}
+    one.run()
+    saved, ended = (checkpoint.load(tmp_path / f"{name}.pt")["model"] for name in ("best", "last"))
+    moved = 0
+    for name, before in start.items():
+        end = ended[f"teacher.{name}"]
+        torch.testing.assert_close(saved[f"teacher.{name}"], before.lerp(end, 0.25))
+        moved += not torch.equal(before, end)
+    assert moved > 5
+
+
 @pytest.mark.parametrize("part", ["teacher", "student"])
 def test_fine_tuning_starts_from_the_stored_adapter(part):
     source = make()
