@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sertl.data.datadir import DataDir
+from sertl.data.datadir import DataDir, read_table
 from sertl.data.speaker_groups import speaker_groups
 from sertl.errors import SertlError
 from sertl.score.records import read_log
 from sertl.seed import derive_seed
 from sertl.stages.phase import OpenPhase
-from sertl.stages.start import UPSTREAM
+from sertl.stages.training_data import IDS_FILE
 from sertl.train.interpolation import loss_of, name_of_loss
 from sertl.train.loop import Trainer
 from sertl.train.settings import LOWER, SELECT
@@ -69,8 +69,13 @@ class Budget:
     words: str
 
 
-def splits_of(opened: OpenPhase, protocol: dict) -> list[Split]:
+def splits_of(opened: OpenPhase, protocol: dict, start: Path | None = None) -> list[Split]:
     """The trainings that find the budget; none where the fold's dev set chooses as it is.
+
+    Args:
+        opened: The phase.
+        protocol: Of the fold.
+        start: Folder of the phase that it starts from.
 
     Raises:
         SertlError: No dev set, or fewer speakers than groups.
@@ -85,15 +90,13 @@ def splits_of(opened: OpenPhase, protocol: dict) -> list[Split]:
         return []
     if opened.dev is None:
         raise SertlError("select_conf.refit and folds need a dev set to train on in the end")
-    start = opened.phase["init"]["from"]
-    if start not in (None, UPSTREAM):
-        logger.warning(
-            "phase %s starts from %s, which may have seen the speakers that are held out here: the "
-            "number of updates is chosen on what is easier than new speakers",
-            *(opened.phase["name"], start),
-        )
-    if not folds:
-        return [Split("select1", opened.train, opened.dev)]
+    found = _groups(opened, folds) if folds else [Split("select1", opened.train, opened.dev)]
+    if start is not None:
+        _warn_of_seen(found, start, opened.phase["name"])
+    return found
+
+
+def _groups(opened: OpenPhase, folds: int) -> list[Split]:
     everything = joined(opened)
     speakers = len({u.spk for u in everything.utts.values()})
     if not 2 <= folds <= speakers:
@@ -112,6 +115,19 @@ def _split(data: DataDir, held_out: set[str], number: int) -> Split:
         for inside in (False, True)
     ]
     return Split(f"select{number}", *(replace(data, utts=part) for part in parts))
+
+
+def _warn_of_seen(splits: Sequence[Split], start: Path, phase: str) -> None:
+    """Say so where an earlier phase was trained on what is held out here."""
+    held_out = {utt for split in splits for utt in split.held_out.utts}
+    seen = held_out & read_table(start / IDS_FILE).keys()
+    if seen:
+        logger.warning(
+            "phase %s starts from %s, which was trained on %d of the %d utterances held out here: "
+            "updates and lambda are chosen on what is easier than new speakers; with "
+            "select_conf.folds=0 select_conf.refit=true the dev set chooses",
+            *(phase, start, len(seen), len(held_out)),
+        )
 
 
 def nothing_to_choose(phase: dict, select: str) -> bool:

@@ -48,7 +48,7 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     if claim(out, inputs_of(opened, fold, protocol, start), redo) is fingerprint.Progress.DONE:
         logger.info("%s: already trained", out)
         return
-    splits = splits_of(opened, protocol)
+    splits = splits_of(opened, protocol, start)
     seen = joined(opened) if splits else opened.train
     # A protocol that takes the last update chooses nothing by dev, lambda neither.
     share = 1.0 if select == "last" and phase["select"] != "last" else None

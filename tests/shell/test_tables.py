@@ -240,8 +240,8 @@ def test_tuning_rows_differ_in_what_they_name(table):
 
 
 def test_methods_are_tuned_alike(table):
-    """One budget in every phase; of the last one groups of speakers choose the lambda, of two_stage
-    those that its first stage has not learned from."""
+    """One budget in every phase; of the last one groups of speakers choose the lambda, or the dev
+    speakers where an earlier phase has learned from the others."""
     _, calls = table(
         "methods.sh",
         "t",
@@ -271,7 +271,7 @@ def test_methods_are_tuned_alike(table):
         if call["tag"] == "t_frozen":
             assert chosen == {"folds": 0, "refit": True, "lambdas": [1.0]}
         else:
-            by_dev = call["tag"] == "t_two_stage"
+            by_dev = call["tag"] in ("t_two_stage", "t_gmp_tl")
             groups = {"folds": 0 if by_dev else 3, "refit": by_dev}
             assert chosen == {**groups, "lambdas": [0, 0.25, 0.5, 0.75, 1]}
         assert phases[-1]["start"] == "solved"
