@@ -20,7 +20,9 @@ from sertl.yaml_text import load_yaml
 CODE_VERSIONS = {"hf_hubert_custom": 2, "hf_wav2vec2_custom": 2}
 
 BACKENDS: Registry[type["Backend"]] = Registry("backend", "sertl.upstream")
-HF_FILES = ("config.json", "preprocessor_config.json")  # of a folder; and its weights
+# Of a folder with a checkpoint: what its features follow from. Hugging Face's and FunASR's forms.
+SHAPE_FILES = ("config.json", "preprocessor_config.json", "config.yaml")
+WEIGHT_FILES = ("*.safetensors", "*.bin", "*.pt")
 
 
 def load_conf(
@@ -202,8 +204,8 @@ def checkpoint_hash(ckpt: str) -> str:
     path = Path(ckpt)
     files = [path]
     if path.is_dir():
-        weights = [f for end in ("*.safetensors", "*.bin") for f in path.glob(end)]
-        files = sorted([path / f for f in HF_FILES if (path / f).is_file()] + weights)
+        weights = [f for end in WEIGHT_FILES for f in path.glob(end)]
+        files = sorted([path / f for f in SHAPE_FILES if (path / f).is_file()] + weights)
     parts = []
     for file in files:
         stat = file.stat()

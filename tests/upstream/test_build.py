@@ -21,6 +21,7 @@ from sertl.upstream.build import (
     load_conf,
 )
 from sertl.upstream.hf import KINDS
+from sertl.upstream.tiny import save_eat, save_emotion2vec
 from sertl.yaml_text import load_yaml
 
 SIZES = {  # hidden states, their size, stride: from the papers
@@ -245,10 +246,18 @@ def test_describe_and_hash(tiny, tmp_path):
 
 
 def test_hash_of_a_folder_covers_config_and_weights_only(tiny, tmp_path):
-    folder = tmp_path / "whisper"
-    shutil.copytree(tiny / "whisper", folder)
-    before = checkpoint_hash(str(folder))
-    (folder / "README.md").write_text("hello")
-    assert checkpoint_hash(str(folder)) == before == checkpoint_hash(str(tiny / "whisper"))
-    (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
-    assert checkpoint_hash(str(folder)) != before
+    """Of every family: what is in its folder is read."""
+    save_emotion2vec(tmp_path / "emotion2vec")
+    save_eat(tmp_path / "eat")
+    folders = [path for path in tiny.iterdir() if path.is_dir()]
+    for path in [*folders, tmp_path / "emotion2vec", tmp_path / "eat"]:
+        folder = tmp_path / "copies" / path.name
+        shutil.copytree(path, folder)
+        before = checkpoint_hash(str(folder))
+        (folder / "README.md").write_text("hello")
+        assert checkpoint_hash(str(folder)) == before == checkpoint_hash(str(path))
+        for file in sorted(path.iterdir()):
+            (folder / file.name).write_bytes(file.read_bytes() + b" ")
+            assert checkpoint_hash(str(folder)) != before, file
+            shutil.copy(file, folder)
+            assert checkpoint_hash(str(folder)) == before
