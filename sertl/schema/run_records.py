@@ -216,6 +216,13 @@ class PackedFile(Record):
     bytes: int
 
 
+class PackedEncoder(Record):
+    """A checkpoint in a packed model: one file, or a folder of some that were pickles."""
+
+    kind: Literal["file", "folder"]
+    pickled: list[str] = []
+
+
 class PackedManifest(Record):
     """sertl.json of a packed model."""
 
@@ -225,6 +232,7 @@ class PackedManifest(Record):
     sample_rate: int
     members: Annotated[list[dict[str, JsonValue]], Field(min_length=1)]
     encoder: dict[str, JsonValue]
+    upstream: PackedEncoder | None
     files: dict[str, PackedFile]
 
 

@@ -20,7 +20,7 @@ from sertl.schema.run_records import Record
 from sertl.train import checkpoint
 from sertl.train.trained import BEST, check_encoder, load_model
 from sertl.upstream.build import describe
-from sertl.upstream.whisper import encoder_weights
+from sertl.use.carried import carry
 from sertl.use.members import experiment_of, find_members
 from sertl.use.model_card import model_card
 from sertl.use.packed import FORMAT, MANIFEST, SUFFIX, file_entry
@@ -58,7 +58,10 @@ def pack(
     check_encoder(trained.encoder, trained.upstream, str(path))
     files: Files = {}
     listed = [_member(folder, number, files) for number, folder in enumerate(members)]
-    carried = _carry(trained.upstream, files) if with_upstream else None
+    carried = None
+    if with_upstream:
+        carried, of_encoder = carry(trained.upstream)
+        files |= of_encoder
     exp = experiment_of(path)
     results = _results(exp)
     if results:
@@ -111,38 +114,6 @@ def _results(exp: Path) -> dict:
 
 def _json(value: object) -> bytes:
     return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
-
-
-def _carry(conf: dict, files: Files) -> dict | None:
-    """Add the encoder's checkpoint to the files; what the manifest keeps of it."""
-    if conf["ckpt"] is None:
-        if conf["backend"] == "s3prl" and conf["name"] in ("fbank", "mfcc", "fbank_no_cmvn"):
-            return None  # computed, not trained
-        raise SertlError(
-            f"the encoder '{conf['name']}' was loaded by name; give its checkpoint with --ckpt to "
-            "pack it, or pack without --with-upstream"
-        )
-    path = Path(conf["ckpt"])
-    if path.is_file():
-        plain, tensors = split_tensors(checkpoint.load(path))
-        files["upstream/checkpoint.json"] = _json(plain)
-        files["upstream/checkpoint.safetensors"] = safetensors.torch.save(tensors)
-        return {"kind": "file", "name": path.name}
-    for name in ("config.json", "preprocessor_config.json"):
-        if (path / name).is_file():
-            files[f"upstream/{name}"] = (path / name).read_bytes()
-    if conf["backend"] == "whisper":
-        tensors = {f"encoder.{k}": t.contiguous() for k, t in encoder_weights(path).items()}
-        files["upstream/model.safetensors"] = safetensors.torch.save(tensors)
-        return {"kind": "folder", "name": path.name}
-    weights = sorted(path.glob("*.safetensors*"))
-    if not weights:
-        raise SertlError(
-            f"{path}: its weights are a pickle (pytorch_model.bin), which is not packed; save it "
-            "with transformers' save_pretrained, which writes safetensors"
-        )
-    files |= {f"upstream/{file.name}": file.read_bytes() for file in weights}
-    return {"kind": "folder", "name": path.name}
 
 
 def _write(out: Path, files: Files) -> None:

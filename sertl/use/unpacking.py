@@ -1,16 +1,15 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Open the models of a packed file or folder."""
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from sertl.errors import SertlError
-from sertl.train import checkpoint
 from sertl.train.trained import Trained, check_encoder, rebuild
 from sertl.upstream.build import entry
+from sertl.use.carried import lay_out
 from sertl.use.packed import Packed
 from sertl.use.plain_tree import join_tensors
 
@@ -41,7 +40,7 @@ def unpacked(
     with tempfile.TemporaryDirectory(prefix="sertl-") as folder:
         known = carried is not None and ckpt is None
         if known:
-            ckpt = _lay_out(packed, carried, Path(folder))
+            ckpt = lay_out(packed, carried, Path(folder))
         found = []
         for member in members:
             saved = _saved(packed, member)
@@ -85,19 +84,3 @@ def _saved(packed: Packed, member: dict) -> dict:
     if not isinstance(saved, dict):
         raise SertlError(f"{packed.path}: member {member['seed']}/{member['fold']} is damaged")
     return saved
-
-
-def _lay_out(packed: Packed, carried: dict, folder: Path) -> str:
-    """Write the encoder's checkpoint as its backend reads it."""
-    names = [name for name in packed.manifest["files"] if name.startswith("upstream/")]
-    if carried.get("kind") == "folder":
-        packed.unpack(names, folder)
-        return str(folder)
-    plain = json.loads(packed.read("upstream/checkpoint.json"))
-    tensors = packed.tensors("upstream/checkpoint.safetensors")
-    try:
-        value = join_tensors(plain, tensors)
-    except KeyError as error:
-        raise SertlError(f"{packed.path}: the encoder's checkpoint lacks {error}") from error
-    checkpoint.save(folder / "checkpoint.pt", value)
-    return str(folder / "checkpoint.pt")

@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from trained_tiny import SHORT, experiment
+from safetensors.torch import load_file
+from trained_tiny import CONF, SHORT, experiment
 
 from sertl.errors import SertlError
+from sertl.upstream.tiny import SIZE, save_emotion2vec
+from sertl.use.carried import carry
 from sertl.use.packed import MANIFEST, Packed
 from sertl.use.packing import pack
 from sertl.use.plain_tree import join_tensors, split_tensors
 from sertl.use.predictor import Predictor
+from sertl.yaml_text import load_yaml, save_yaml
 
 CLIPS = [torch.from_numpy(0.1 * np.random.default_rng(n).standard_normal(5000 + n)).float()
          for n in range(3)]  # fmt: skip
@@ -49,6 +53,42 @@ def test_packed_with_its_encoder_needs_nothing_else(corpus, tiny, tmp_path, fami
     for out in (tmp_path / "model.sertl", tmp_path / "model"):
         found = probabilities(Predictor.load(out))
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def pickled_folder(family, tiny, folder):
+    """A folder whose weights are a pickle, and the upstream's configuration for it."""
+    conf = load_yaml(CONF / "upstream/tiny_hubert.yaml")
+    if family == "emotion2vec":
+        save_emotion2vec(folder)
+        return folder, {**conf, "backend": "emotion2vec", "hidden_size": SIZE, "num_layers": 4}
+    shutil.copytree(tiny / "hf_hubert_base", folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    return folder, conf
+
+
+@pytest.mark.parametrize("family", ["emotion2vec", "hf_hubert"])
+def test_weights_that_are_a_pickle_are_packed_without_it(corpus, tiny, tmp_path, family):
+    folder, conf = pickled_folder(family, tiny, tmp_path / "ckpt")
+    save_yaml(tmp_path / "encoder.yaml", conf)
+    options = {"upstream": str(tmp_path / "encoder.yaml"), "ckpt": "ckpt"}
+    run = experiment(corpus, tmp_path, tmp_path / "exp", "probe", *SHORT, **options)
+    expected = probabilities(Predictor.load(run.folder))
+    for out in (tmp_path / "model.sertl", tmp_path / "model"):
+        pack(tmp_path / "exp", out, with_upstream=True)
+    assert {p.suffix for p in (tmp_path / "model/upstream").iterdir()} <= {
+        ".json", ".yaml", ".safetensors",
+    }  # fmt: skip
+    folder.rename(tmp_path / "gone")
+    for out in (tmp_path / "model.sertl", tmp_path / "model"):
+        torch.testing.assert_close(probabilities(Predictor.load(out)), expected)
+
+
+def test_a_folder_without_weights_is_named(corpus, tiny, tmp_path):
+    folder, conf = pickled_folder("emotion2vec", tiny, tmp_path / "ckpt")
+    (folder / "model.pt").unlink()
+    with pytest.raises(SertlError, match="no weights in it: none of model.safetensors"):
+        carry({**conf, "ckpt": str(folder)})
 
 
 def test_without_its_encoder_it_wants_the_same_one(trained, tiny, tmp_path):
