@@ -68,8 +68,11 @@ def load_references(path: str | Path) -> dict[str, list[Published]]:
 def corpus_key(corpus: str, policy: str) -> str:
     """Name of a corpus under a label policy: iemocap under 4class is iemocap4.
 
-    The policy `default`, of a corpus that has only one, adds nothing.
+    The policy `default`, of a corpus that has only one, adds nothing; one that begins with the
+    corpus's name, as nemo30, is the key.
     """
+    if policy.startswith(corpus):
+        return policy
     return corpus if policy == "default" else corpus + policy.replace("class", "", 1)
 
 

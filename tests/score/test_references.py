@@ -42,6 +42,7 @@ def test_shipped_file():
         ("iemocap", "4class-noexc", "iemocap4-noexc"),
         ("emodb", "7class", "emodb7"),
         ("nemo", "default", "nemo"),
+        ("nemo", "nemo30", "nemo30"),
     ],
 )
 def test_corpus_key(corpus, policy, key):
