@@ -193,10 +193,10 @@ def find_budget(
         + f", of {len(splits)} groups of training and dev speakers, each held out once; then "
         + ("started from train + dev, with no update" if share == 0.0 else "trained on train + dev")
     )
+    epoch = looks[0]["epoch"]
     if share == 0.0:
-        updates = 0
-    found = updates, round(float(np.mean(total))), share, looks[0]["epoch"]
-    return Budget(*found, value, words)
+        updates, epoch = 0, 0
+    return Budget(updates, round(float(np.mean(total))), share, epoch, value, words)
 
 
 def best_share(logs: Sequence[list[dict]], weights: np.ndarray, lambdas: Sequence[float]) -> float:

@@ -155,7 +155,7 @@ def test_no_update_is_made_where_the_start_is_best(tmp_path):
         return SimpleNamespace(run=run, total=9, lambdas=[0.0, 1.0], may_keep_start=False)
 
     budget = find_budget(splits_of(one, LOSO), make, tmp_path, "last")
-    assert (budget.updates, budget.total, budget.share) == (0, 9, 0.0)
+    assert (budget.updates, budget.total, budget.share, budget.epoch) == (0, 9, 0.0, 0)
     assert "started from train + dev, with no update" in budget.words
     losses[1.0] = 0.3
     budget = find_budget(splits_of(one, LOSO), make, tmp_path, "last")
