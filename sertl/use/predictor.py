@@ -10,7 +10,8 @@ order in which they come, whatever it was trained with; clips without a speaker 
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,6 +88,22 @@ class Predictor:
                 if module is not None:
                     module.to(self.device)
         self._turn = threading.Lock()
+        self._autocast = True
+
+    @contextmanager
+    def in_float32(self) -> Iterator[None]:
+        """Inside, no product is rounded to 16 bits, though training or the encoder asked for it."""
+        encoders = [m.encoder or m.trained.model.upstream for m in self.members]
+        were = [encoder.bf16 for encoder in encoders]
+        self._autocast = False
+        try:
+            for encoder in encoders:
+                encoder.bf16 = False
+            yield
+        finally:
+            self._autocast = True
+            for encoder, bf16 in zip(encoders, were, strict=True):
+                encoder.bf16 = bf16
 
     @classmethod
     def load(
@@ -212,7 +229,8 @@ class Predictor:
             shared[reads] = self._batch(member, wavs)
         batch = replace(shared[reads])
         dtype = AUTOCAST[trained.phase["optim_conf"]["autocast"]]
-        with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+        rounded = dtype is not None and self._autocast
+        with torch.autocast(self.device.type, dtype, enabled=rounded):
             self._normalise(member, batch, speakers, remember)
             out = model.predict(batch)
             if vectors:

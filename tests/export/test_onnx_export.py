@@ -48,6 +48,16 @@ def test_every_family_live_with_lora(corpus, tiny, tmp_path, family):
     assert made["difference"] < 1e-4
 
 
+def test_a_model_trained_in_16_bits_is_checked_in_float32(corpus, tiny, tmp_path):
+    settings = [*WHOLE, "optim_conf.autocast=bf16"]
+    run = experiment(corpus, tiny, tmp_path / "exp", "peft/lora", *settings)
+    predictor, graph, made = exported(run, tmp_path)
+    assert made["difference"] < 1e-4
+    assert predictor.predict([torch.zeros(9000)])[0].probs["emo"] != pytest.approx(
+        graph.predict([np.zeros(9000, np.float32)])[0].probs["emo"], abs=1e-6
+    )  # what it says itself is rounded as in training
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_heads_of_vectors_and_frames(corpus, tiny, tmp_path, method):
     run = experiment(corpus, tiny, tmp_path / "exp", method, *METHODS[method])
