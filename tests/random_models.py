@@ -8,7 +8,8 @@ from sertl.data.tokenizer import CharTokenizer
 from sertl.models.base import MODELS, Spec
 from sertl.train.trained import Trained
 from sertl.upstream.build import build_upstream, load_conf
-from sertl.use.predictor import Member, Predictor
+from sertl.use.member import Member
+from sertl.use.predictor import Predictor
 
 MODELS_OF_FRAMES = {  # with random weights
     "BiLSTM, gender": ("gmp_tl", {"bilstm": 6, "bypass": True, "gender_weight": 0.3, "loss": "ce"}),

@@ -14,7 +14,8 @@ from sertl.data.batch import Batch
 from sertl.data.speaker_norm import SpeakerNorm
 from sertl.errors import SertlError
 from sertl.nn.frame_statistics import pool_frames
-from sertl.use.predictor import Member, Predictor
+from sertl.use.member import Member
+from sertl.use.predictor import Predictor
 
 
 class Graph(nn.Module):

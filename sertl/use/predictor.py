@@ -12,27 +12,19 @@ order in which they come, whatever it was trained with; clips without a speaker 
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torchaudio
-from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from sertl.data.audio import SAMPLE_RATE, check_sample_rate
 from sertl.data.batch import Batch
 from sertl.data.own_classes import MARK, head_names
-from sertl.data.speaker_norm import SpeakerMemory
 from sertl.errors import SertlError
-from sertl.models.base import MODELS
-from sertl.nn.frame_statistics import pool_frames
-from sertl.train.ctc_text import to_text
-from sertl.train.settings import AUTOCAST
-from sertl.train.trained import Trained, check_encoder, load_model
-from sertl.upstream.build import build_upstream
+from sertl.train.trained import check_encoder, load_model
+from sertl.use.member import Member, Question, with_encoders
 from sertl.use.members import find_members
 from sertl.use.packed import is_packed
 from sertl.use.prediction import Prediction, averaged
@@ -41,23 +33,6 @@ from sertl.use.unpacking import unpacked
 if TYPE_CHECKING:
     from sertl.use.stream import EmotionStream
     from sertl.use.timeline import Timeline
-
-
-@dataclass
-class Member:
-    """A trained model with what it needs to hear audio.
-
-    Attributes:
-        trained: The model.
-        encoder: Runs before it where it reads features; None where it hears audio itself.
-        statistics: Of frames, that it reads instead of these.
-        speakers: What it remembers of speakers, if it normalises them.
-    """
-
-    trained: Trained
-    encoder: torch.nn.Module | None
-    statistics: tuple[str, ...]
-    speakers: SpeakerMemory | None
 
 
 class Predictor:
@@ -129,11 +104,11 @@ class Predictor:
         path, _, head = str(path).partition(MARK)
         if is_packed(path):
             with unpacked(path, seeds, folds, ckpt) as found:
-                return cls(_with_encoders(found), device, head)
+                return cls(with_encoders(found), device, head)
         found = [load_model(folder, ckpt) for folder in find_members(path, seeds, folds)]
         for trained in found:
             check_encoder(trained.encoder, trained.upstream, path)
-        return cls(_with_encoders(found), device, head)
+        return cls(with_encoders(found), device, head)
 
     @property
     def labels(self) -> list[str]:
@@ -202,91 +177,16 @@ class Predictor:
                 f"utterance vectors are those of one model, and {len(self.members)} are averaged "
                 "here; choose one (--seeds 1 --folds 1)"
             )
-        wavs = [torch.as_tensor(wav) for wav in wavs]
+        wavs = [torch.as_tensor(wav).to(self.device) for wav in wavs]
         speakers = [None] * len(wavs) if speakers is None else list(speakers)
+        ask = Question(wavs, speakers, vectors, remember)
         with self._turn, torch.inference_mode():
             shared: dict[tuple, Batch] = {}
-            said = [self._ask(m, wavs, speakers, vectors, remember, shared) for m in self.members]
+            said = [member.answer(ask, shared, self._autocast) for member in self.members]
         return [
             self._averaged([out[i] for out in said], len(wav) / SAMPLE_RATE)
             for i, wav in enumerate(wavs)
         ]
-
-    def _ask(
-        self,
-        member: Member,
-        wavs: Sequence[torch.Tensor],
-        speakers: Sequence[str | None],
-        vectors: bool,
-        remember: bool,
-        shared: dict[tuple, Batch],
-    ) -> list[dict]:
-        """Outputs of a member for each clip; `shared` keeps what several of them read."""
-        model, trained = member.trained.model, member.trained
-        spec = trained.spec
-        reads = (id(member.encoder), *spec.layers, spec.normalise, member.statistics)
-        if member.encoder is None or reads not in shared:
-            shared[reads] = self._batch(member, wavs)
-        batch = replace(shared[reads])
-        dtype = AUTOCAST[trained.phase["optim_conf"]["autocast"]]
-        rounded = dtype is not None and self._autocast
-        with torch.autocast(self.device.type, dtype, enabled=rounded):
-            self._normalise(member, batch, speakers, remember)
-            out = model.predict(batch)
-            if vectors:
-                out["vector"] = model.centred(model.utterance_vectors(batch), batch)
-        if "ctc" in out:
-            out["text"] = to_text(out.pop("ctc"), trained.tokenizer)
-        return [
-            {n: v[i] if n == "text" else v[i].float().cpu() for n, v in out.items()}
-            for i in range(len(wavs))
-        ]
-
-    def _batch(self, member: Member, wavs: Sequence[torch.Tensor]) -> Batch:
-        names = [str(i) for i in range(len(wavs))]
-        wav = pad_sequence(list(wavs), batch_first=True).to(self.device)
-        lens = torch.tensor([len(w) for w in wavs], device=self.device)
-        if member.encoder is None:
-            return Batch(utt=names, wav=wav, wav_lens=lens)
-        spec = member.trained.spec
-        states, frames = member.encoder(wav, lens, spec.layers)
-        hidden = torch.stack(states, dim=1)
-        if spec.normalise:
-            hidden = F.layer_norm(hidden, hidden.shape[-1:])
-        if not member.statistics:
-            return Batch(utt=names, feats=hidden, lens=frames)
-        rows = zip(hidden, frames.tolist(), strict=True)
-        vectors = [pool_frames(clip[:, :n], member.statistics) for clip, n in rows]
-        return Batch(utt=names, vectors=torch.stack(vectors))
-
-    def _normalise(
-        self, member: Member, batch: Batch, speakers: Sequence[str | None], remember: bool
-    ) -> None:
-        """Take out of the batch, or of the model's pooled vectors, what speakers have in common."""
-        if member.speakers is None:
-            return
-        model = member.trained.model
-        if batch.vectors is not None:
-            vectors = batch.vectors
-        elif batch.feats is not None:
-            rows = zip(batch.feats, batch.lens.tolist(), strict=True)
-            vectors = torch.stack([clip[:, :n].mean(dim=1) for clip, n in rows])
-        else:
-            model.shifts, model.collected = {}, {}
-            model.predict(batch)
-            vectors = torch.stack([model.collected[utt] for utt in batch.utt])
-            model.collected = None
-        shift, scale = member.speakers.next(vectors.float().cpu(), speakers, remember)
-        if batch.wav is not None:
-            rows = shift[:, None] if scale is None else torch.stack([shift, scale], dim=1)
-            model.shifts = dict(zip(batch.utt, rows, strict=True))
-            return
-        shift = shift.to(self.device)
-        scale = torch.ones_like(shift) if scale is None else scale.to(self.device)
-        if batch.vectors is not None:
-            batch.vectors = (batch.vectors - shift) / scale
-        else:
-            batch.feats = (batch.feats - shift[:, :, None]) / scale[:, :, None]
 
     def _averaged(self, said: Sequence[dict], dur_sec: float) -> Prediction:
         if self.own is not None:
@@ -315,21 +215,6 @@ def _of_head(
     return {**classes, "emo": named}, own
 
 
-def _with_encoders(found: Sequence[Trained]) -> list[Member]:
-    """Build the encoders of those that read features; equal ones once."""
-    encoders: dict[str, torch.nn.Module] = {}
-    members = []
-    for trained in found:
-        encoder = None
-        if trained.input == "feats":
-            key = repr(sorted(trained.upstream.items(), key=str))
-            if key not in encoders:
-                encoders[key] = build_upstream(trained.upstream)
-            encoder = encoders[key]
-        members.append(Member(trained, encoder, *_reads(trained)))
-    return members
-
-
 def prepared(wav: np.ndarray | torch.Tensor, sample_rate: int) -> torch.Tensor:
     """(N,) or (channels, N) at any rate -> (N',) float32 at 16 kHz.
 
@@ -347,15 +232,3 @@ def prepared(wav: np.ndarray | torch.Tensor, sample_rate: int) -> torch.Tensor:
     if sample_rate == SAMPLE_RATE:
         return wav
     return torchaudio.functional.resample(wav, int(sample_rate), SAMPLE_RATE)
-
-
-def _reads(trained: Trained) -> tuple[tuple[str, ...], SpeakerMemory | None]:
-    """Statistics that a model on features reads instead of frames, and its memory of speakers."""
-    norm, statistics = trained.speaker_norm, ()
-    if trained.input == "feats" and not trained.phase["data_conf"]["crop_sec"]:
-        model = MODELS.get(trained.phase["model"])
-        statistics = model.statistics(trained.phase["model_conf"], len(trained.spec.layers))
-        whole = trained.spec.hidden_size * len(statistics)
-        if norm is not None and norm.mean.shape[-1] != whole:
-            statistics = ()  # it was trained on frames, whose speakers were normalised
-    return tuple(statistics), None if norm is None else SpeakerMemory(norm)
