@@ -51,24 +51,32 @@ class Member:
     statistics: tuple[str, ...]
     speakers: SpeakerMemory | None
 
+    @property
+    def rounded_to(self) -> torch.dtype | None:
+        """The 16 bits that training, or else the encoder, computed in; None for float32."""
+        encoder = torch.bfloat16 if self.trained.upstream["dtype"] == "bf16" else None
+        return AUTOCAST[self.trained.phase["optim_conf"]["autocast"]] or encoder
+
     def answer(
-        self, ask: Question, shared: dict[tuple, Batch], autocast: bool = True
+        self, ask: Question, shared: dict[tuple, Batch], rounds: bool = True
     ) -> list[dict[str, torch.Tensor | str]]:
         """Outputs for each clip, on the CPU.
 
         Args:
             ask: The clips.
             shared: What several members read alike, by what it is; filled in.
-            autocast: Whether products are rounded as they were in training.
+            rounds: Whether products are rounded as they were in training.
         """
         trained, model = self.trained, self.trained.model
         spec, wavs = trained.spec, ask.wavs
+        hearing = model.upstream if self.encoder is None else self.encoder
+        hearing.bf16 = rounds and trained.upstream["dtype"] == "bf16"
         reads = (id(self.encoder), *spec.layers, spec.normalise, self.statistics)
         if self.encoder is None or reads not in shared:
             shared[reads] = self._batch(wavs)
         batch = replace(shared[reads])
-        dtype = AUTOCAST[trained.phase["optim_conf"]["autocast"]]
-        with torch.autocast(wavs[0].device.type, dtype, enabled=dtype is not None and autocast):
+        dtype = AUTOCAST[trained.phase["optim_conf"]["autocast"]] if rounds else None
+        with torch.autocast(wavs[0].device.type, dtype, enabled=dtype is not None):
             self._normalise(batch, ask)
             out = model.predict(batch)
             if ask.vectors:

@@ -9,6 +9,7 @@ any batch. A model that normalises speakers knows a speaker by the clips so far 
 order in which they come, whatever it was trained with; clips without a speaker are one each.
 """
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from sertl.data.batch import Batch
 from sertl.data.own_classes import MARK, head_names
 from sertl.errors import SertlError
 from sertl.train.trained import check_encoder, load_model
+from sertl.upstream.precision import bf16_share
 from sertl.use.member import Member, Question, with_encoders
 from sertl.use.members import find_members
 from sertl.use.packed import is_packed
@@ -33,6 +35,8 @@ from sertl.use.unpacking import unpacked
 if TYPE_CHECKING:
     from sertl.use.stream import EmotionStream
     from sertl.use.timeline import Timeline
+
+logger = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -63,22 +67,16 @@ class Predictor:
                 if module is not None:
                     module.to(self.device)
         self._turn = threading.Lock()
-        self._autocast = True
+        self._rounds = _worth_rounding({m.rounded_to for m in self.members}, self.device)
 
     @contextmanager
     def in_float32(self) -> Iterator[None]:
         """Inside, no product is rounded to 16 bits, though training or the encoder asked for it."""
-        encoders = [m.encoder or m.trained.model.upstream for m in self.members]
-        were = [encoder.bf16 for encoder in encoders]
-        self._autocast = False
+        rounds, self._rounds = self._rounds, False
         try:
-            for encoder in encoders:
-                encoder.bf16 = False
             yield
         finally:
-            self._autocast = True
-            for encoder, bf16 in zip(encoders, were, strict=True):
-                encoder.bf16 = bf16
+            self._rounds = rounds
 
     @classmethod
     def load(
@@ -182,7 +180,7 @@ class Predictor:
         ask = Question(wavs, speakers, vectors, remember)
         with self._turn, torch.inference_mode():
             shared: dict[tuple, Batch] = {}
-            said = [member.answer(ask, shared, self._autocast) for member in self.members]
+            said = [member.answer(ask, shared, self._rounds) for member in self.members]
         return [
             self._averaged([out[i] for out in said], len(wav) / SAMPLE_RATE)
             for i, wav in enumerate(wavs)
@@ -196,6 +194,17 @@ class Predictor:
         vads = [s["vad"].numpy() for s in said if "vad" in s]
         vector = said[0]["vector"].numpy() if "vector" in said[0] else None
         return averaged(classes, probs, vads, said[0].get("text"), dur_sec, vector)
+
+
+def _worth_rounding(kinds: set[torch.dtype | None], device: torch.device) -> bool:
+    """Whether products are rounded to the 16 bits of training: not on a CPU that is slower so."""
+    kinds = kinds - {None}
+    if not kinds or device.type != "cpu":
+        return True
+    if kinds == {torch.bfloat16} and bf16_share() <= 1.0:
+        return True
+    logger.info("this CPU is faster in float32 than in the 16 bits of training: float32 is taken")
+    return False
 
 
 def _of_head(

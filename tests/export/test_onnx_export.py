@@ -48,7 +48,8 @@ def test_every_family_live_with_lora(corpus, tiny, tmp_path, family):
     assert made["difference"] < 1e-4
 
 
-def test_a_model_trained_in_16_bits_is_checked_in_float32(corpus, tiny, tmp_path):
+def test_a_model_trained_in_16_bits_is_checked_in_float32(corpus, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("sertl.use.predictor.bf16_share", lambda: 0.5)
     settings = [*WHOLE, "optim_conf.autocast=bf16"]
     run = experiment(corpus, tiny, tmp_path / "exp", "peft/lora", *settings)
     predictor, graph, made = exported(run, tmp_path)

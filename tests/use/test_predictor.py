@@ -124,6 +124,22 @@ def test_an_ensemble_is_the_mean_of_its_members(corpus, tiny, tmp_path):
     assert Predictor.load(runs[0].phase("main")).labels == ["ang", "sad"]
 
 
+@pytest.mark.parametrize("share", [0.5, 70.0])
+def test_16_bits_only_where_they_pay(corpus, tiny, tmp_path, monkeypatch, share, caplog):
+    """Of a CPU without bf16 arithmetic, which imitates it, float32 is asked."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr("sertl.use.predictor.bf16_share", lambda: share)
+    settings = [*SHORT, "data_conf.crop_sec=0.0", "optim_conf.autocast=bf16"]
+    run = experiment(corpus, tiny, tmp_path / "exp", "peft/lora", *settings)
+    predictor, wav = Predictor.load(run.folder), [torch.linspace(-0.3, 0.3, 9000).sin()]
+    said = of_emotion(predictor.predict(wav)[0])
+    with predictor.in_float32():
+        exact = of_emotion(predictor.predict(wav)[0])
+    assert torch.equal(said, exact) is (share > 1)
+    assert ("float32 is taken" in caplog.text) is (share > 1)
+    assert torch.equal(said, of_emotion(predictor.predict(wav)[0]))
+
+
 def test_a_clip_of_an_unknown_speaker_is_somebody_else_each_time(corpus, tiny, tmp_path):
     run = experiment(
         corpus, tiny, tmp_path / "exp", "probe", *SHORT, "data_conf.speaker_norm.mode=online"
