@@ -33,6 +33,7 @@ from sertl.stages.training_data import save_ids
 from sertl.train import distributed
 from sertl.train.loop import Trainer
 from sertl.train.trained import to_rebuild
+from sertl.upstream.precision import warn_of_slow_bf16
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     if claim(out, inputs_of(opened, fold, protocol, start), redo) is fingerprint.Progress.DONE:
         logger.info("%s: already trained", out)
         return
+    if phase["optim_conf"]["autocast"] == "bf16":
+        warn_of_slow_bf16("optim_conf.autocast", device.type)
     splits = splits_of(opened, protocol, start)
     seen = joined(opened) if splits else opened.train
     # A protocol that takes the last update chooses nothing by dev, lambda neither.

@@ -65,6 +65,12 @@ def chosen_dtype(dtype: str, device: str = "cpu") -> str:
             f"upstream.dtype=bf16: this machine has no bf16 arithmetic, it would take {share:.1f} "
             "times as long as float32; leave it out, or use upstream.dtype=auto"
         )
-    if share > 1.0:
-        logger.warning("dtype bf16 takes %.2f times float32's time on this machine", share)
+    warn_of_slow_bf16("upstream.dtype", device)
     return dtype
+
+
+def warn_of_slow_bf16(key: str, device: str = "cpu") -> None:
+    """Say so where what a key asks for is slower than float32."""
+    share = bf16_share(device)
+    if share > 1.0:
+        logger.warning("%s=bf16 takes %.2f times float32's time on this machine", key, share)

@@ -46,7 +46,7 @@ def test_imitated_bf16_is_refused_and_slow_bf16_is_said(share, caplog):
         chosen_dtype("bf16")
     share(1.2)
     chosen_dtype("bf16")
-    assert "1.20 times float32's time" in caplog.text
+    assert "upstream.dtype=bf16 takes 1.20 times float32's time" in caplog.text
 
 
 def test_the_machine_is_asked_once():

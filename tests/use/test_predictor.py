@@ -128,7 +128,8 @@ def test_an_ensemble_is_the_mean_of_its_members(corpus, tiny, tmp_path):
 def test_16_bits_only_where_they_pay(corpus, tiny, tmp_path, monkeypatch, share, caplog):
     """Of a CPU without bf16 arithmetic, which imitates it, float32 is asked."""
     caplog.set_level("INFO")
-    monkeypatch.setattr("sertl.use.predictor.bf16_share", lambda: share)
+    for user in ("use.predictor", "upstream.precision"):
+        monkeypatch.setattr(f"sertl.{user}.bf16_share", lambda device="cpu": share)
     settings = [*SHORT, "data_conf.crop_sec=0.0", "optim_conf.autocast=bf16"]
     run = experiment(corpus, tiny, tmp_path / "exp", "peft/lora", *settings)
     predictor, wav = Predictor.load(run.folder), [torch.linspace(-0.3, 0.3, 9000).sin()]
@@ -137,6 +138,8 @@ def test_16_bits_only_where_they_pay(corpus, tiny, tmp_path, monkeypatch, share,
         exact = of_emotion(predictor.predict(wav)[0])
     assert torch.equal(said, exact) is (share > 1)
     assert ("float32 is taken" in caplog.text) is (share > 1)
+    slow = "optim_conf.autocast=bf16 takes 70.00 times float32's time on this machine"
+    assert (slow in caplog.text) is (share > 1)  # training does as it is told
     assert torch.equal(said, of_emotion(predictor.predict(wav)[0]))
 
 
