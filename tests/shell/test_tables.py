@@ -271,7 +271,7 @@ def test_methods_are_tuned_alike(table):
         if call["tag"] == "t_frozen":
             assert chosen == {"folds": 0, "refit": True, "lambdas": [1.0]}
         else:
-            by_dev = call["tag"] in ("t_two_stage", "t_gmp_tl")
+            by_dev = call["tag"] == "t_two_stage"
             groups = {"folds": 0 if by_dev else 3, "refit": by_dev}
             assert chosen == {**groups, "lambdas": [0, 0.25, 0.5, 0.75, 1]}
         assert phases[-1]["start"] == "solved"

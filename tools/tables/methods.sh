@@ -2,9 +2,9 @@
 # Every method that tunes something, under one protocol, against the frozen encoder: the same solved
 # start, the same number of updates on the same number of crops, all of them made on training and dev
 # speakers. How much of the way from start to result is kept (lambda of 0, 1/4, 1/2, 3/4, 1) say three
-# groups of these speakers, each held out of a training once, by loss; of two_stage and gmp_tl, whose
-# first stages have learned from them, the dev speakers alone. Where it can be, the encoder's upper
-# blocks are tuned on dumped states. Writes exp/<name>_table.md. Interrupted, it goes on where it was.
+# groups of these speakers, each held out of a training once, by loss; of two_stage, whose first stage
+# has learned their emotions, the dev speakers alone. Where it can be, the encoder's upper blocks are
+# tuned on dumped states. Writes exp/<name>_table.md. Interrupted, it goes on where it was.
 #
 # Usage, in a recipe's folder:
 #   ../../tools/tables/methods.sh NAME FIRST LABELS UPDATES "ROWS" [options of run.sh, but --tag, --method]
@@ -60,8 +60,8 @@ tune() { # ROW METHOD LAST SETTINGS…: the last phase keeps what groups of spea
   row "${name}_$row" "$method" "${options[@]}" --set "${same[@]}" "${kept[@]}" "$@" "${settings[@]}"
 }
 upper=("upstream_conf.from_layer=$first")
-# A first stage has learned the emotions of all training speakers, itself or from a teacher's labels:
-# who says how much of the last one is kept are the dev speakers, whom it has not.
+# The first stage has learned the emotions of all training speakers: who says how much of the last
+# one is kept are the dev speakers, whom it has not.
 by_dev=(select_conf.folds=0 select_conf.refit=true)
 
 for one in $chosen; do
@@ -86,7 +86,7 @@ for one in $chosen; do
         "${by_dev[@]/#/phase2.}" ;;
     gmp_tl)
       tune gmp_tl gmp_tl main "${upper[@]}" "pseudo_labels.layers=$layers" \
-        "pseudo_labels.clusters=$clusters" "${by_dev[@]/#/main.}" ;;
+        "pseudo_labels.clusters=$clusters" ;;
     *) die "there is no row $one" ;;
   esac
 done
