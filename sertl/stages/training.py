@@ -56,11 +56,11 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     # A protocol that takes the last update chooses nothing by dev, lambda neither.
     share = 1.0 if select == "last" and phase["select"] != "last" else None
     norm = opened.fit_speaker_norm(seen)
-    make = Making(opened, out, norm, start, device, select, share)
+    trainers = Trainers(opened, out, norm, start, device, select, share)
     budget = None
     if splits and not nothing_to_choose(phase, select):
-        budget = find_budget(splits, make.judge_of, out, select)
-    trainer = make.last_of(seen, budget) if splits else make.only()
+        budget = find_budget(splits, trainers.judge_of, out, select)
+    trainer = trainers.last_of(seen, budget) if splits else trainers.only()
     trainer.head = frozen_head(opened, trainer.model)
     rank, _ = distributed.rank_and_world()
     if rank == 0:
@@ -84,7 +84,7 @@ def select_of(phase: dict, protocol: dict) -> str:
 
 
 @dataclass(frozen=True)
-class Making:
+class Trainers:
     """Makes the trainers of a phase, each of a new model.
 
     Attributes:
