@@ -14,7 +14,7 @@ from sertl.use.packed import Packed
 from sertl.use.plain_tree import join_tensors, split_tensors
 
 FOLDER = "upstream"  # in the packed model
-COMPUTED = ("fbank", "mfcc", "fbank_no_cmvn")  # encoders without weights
+COMPUTED = ("fbank", "mfcc", "fbank_no_cmvn")  # S3PRL's encoders without weights
 # What a folder holds instead of safetensors: Hugging Face's older form, FunASR's, fairseq's.
 PICKLED = ("pytorch_model*.bin", "model.pt", "emotion2vec*.pt")
 
@@ -32,7 +32,8 @@ def carry(conf: dict) -> tuple[dict | None, dict[str, bytes]]:
         SertlError: No path of a checkpoint; no weights there, or none that can do without pickle.
     """
     if conf["ckpt"] is None:
-        if conf["backend"] == "s3prl" and conf["name"] in COMPUTED:
+        of_s3prl = conf["backend"] == "s3prl" and conf["name"] in COMPUTED
+        if of_s3prl or conf["backend"] == "opensmile":
             return None, {}
         raise SertlError(
             f"the encoder '{conf['name']}' was loaded by name; give its checkpoint with --ckpt to "

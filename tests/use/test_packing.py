@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from trained_tiny import CONF, SHORT, experiment
 
 from sertl.errors import SertlError
+from sertl.upstream.build import load_conf
 from sertl.upstream.tiny import SIZE, save_emotion2vec
 from sertl.use.carried import carry
 from sertl.use.packed import MANIFEST, Packed
@@ -82,6 +83,16 @@ def test_weights_that_are_a_pickle_are_packed_without_it(corpus, tiny, tmp_path,
     folder.rename(tmp_path / "gone")
     for out in (tmp_path / "model.sertl", tmp_path / "model"):
         torch.testing.assert_close(probabilities(Predictor.load(out)), expected)
+
+
+@pytest.mark.parametrize("name", ["fbank", "mfcc", "egemaps", "hubert_base"])
+def test_what_is_computed_has_no_checkpoint(name):
+    conf = load_conf(name, CONF / "upstream")
+    if name == "hubert_base":
+        with pytest.raises(SertlError, match="was loaded by name"):
+            carry(conf)
+    else:
+        assert carry(conf) == (None, {})
 
 
 def test_a_folder_without_weights_is_named(corpus, tiny, tmp_path):
