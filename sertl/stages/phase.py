@@ -15,11 +15,7 @@ from sertl.data.tokenizer import Tokenizer
 from sertl.models.base import MODELS, SERModel, Spec
 from sertl.runs import Run
 from sertl.stages.inputs import Inputs
-from sertl.stages.training_data import (
-    training_data,
-    without_group,
-    without_long,
-)
+from sertl.stages.training_data import training_data, without_group, without_long
 
 
 @dataclass(frozen=True)

@@ -187,15 +187,12 @@ def find_budget(
     looks = [one[best] for one in dev]
     updates = round(float(np.mean([e["update"] for e in looks])))
     share = best_share(logs, weights, lambdas)
-    words = (
-        f"{updates} updates by {select}"
-        + (f", lambda {share:g} by {_judge_of(logs)}" if len(lambdas) > 1 else "")
-        + f", of {len(splits)} groups of training and dev speakers, each held out once; then "
-        + ("started from train + dev, with no update" if share == 0.0 else "trained on train + dev")
-    )
-    epoch = looks[0]["epoch"]
+    judge = f", lambda {share:g} by {_judge_of(logs)}" if len(lambdas) > 1 else ""
+    epoch, then = looks[0]["epoch"], "trained on train + dev"
+    words = f"{updates} updates by {select}{judge}, of {len(splits)} groups of training and dev "
     if share == 0.0:
-        updates, epoch = 0, 0
+        updates, epoch, then = 0, 0, "started from train + dev, with no update"
+    words += f"speakers, each held out once; then {then}"
     return Budget(updates, round(float(np.mean(total))), share, epoch, value, words)
 
 

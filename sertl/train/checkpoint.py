@@ -150,7 +150,8 @@ def init_from(
     for here, there in (renamed or {}).items():
         state = _rename(own, state, source, here, there)
     shared = _shared(own, state, source, only)
-    for here, there in [] if only else twins(own, state, shared):  # with only, all else is new
+    # Whoever names what is taken means all else to be new.
+    for here, there in twins(own, state, shared) if not only else ():
         logger.warning(
             "%s starts from random weights, though '%s' of %s has the same tensors; "
             "init.map.%s=%s would take these",
