@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+from sertl.upstream.build import build_upstream, load_conf
 from sertl.upstream.s3prl import build_s3prl
 from sertl.upstream.whisper import build_whisper
 
@@ -16,10 +17,10 @@ LENGTHS = [16000, 24123, 300, 16001, 700, 1121, 16000]
 
 def relative(a, b):
     """Relative error of a against b."""
-    return float((a - b).norm() / b.norm())
+    return float((a - b).detach().norm() / b.detach().norm())
 
 
-# A tiny checkpoint (upstream/tiny.py) of each family -> its S3PRL entry; None for Whisper
+# A tiny checkpoint (upstream/tiny.py) of each family -> its S3PRL entry or conf; None for Whisper
 NAMES = {
     "hubert_base.pt": "hubert_local",
     "hubert_large.pt": "hubert_local",
@@ -35,6 +36,8 @@ NAMES = {
     "hf_wav2vec2-conformer_large": "hf_wav2vec2-conformer_custom",
     "hf_wav2vec2-bert_base": "hf_wav2vec2-bert_custom",
     "whisper": None,
+    "emotion2vec": "tiny_emotion2vec",
+    "eat": "tiny_eat",
 }
 
 
@@ -42,4 +45,7 @@ def build(tiny, file, **options):
     """The upstream of a file in NAMES."""
     if NAMES[file] is None:
         return build_whisper(tiny / file, **options)
+    if NAMES[file].startswith("tiny_"):
+        conf = load_conf(NAMES[file], CONF_DIR, {"ckpt": str(tiny / file), **options})
+        return build_upstream(conf)
     return build_s3prl(NAMES[file], tiny / file, {}, **options)

@@ -22,7 +22,7 @@ from torch import nn
 from sertl.errors import SertlError
 from sertl.upstream.build import BACKENDS, note_of
 from sertl.upstream.data2vec2 import AltBlock, alibi, block_tensors, count_blocks, take
-from sertl.upstream.encoder import Upstream, set_dropout
+from sertl.upstream.encoder import set_dropout
 from sertl.upstream.native import STRIDE, FrameUpstream, standard
 from sertl.yaml_text import load_yaml
 
@@ -121,7 +121,8 @@ class Emotion2vecUpstream(FrameUpstream):
         return self.model.projection(self.model.layer_norm(features))
 
     def transform(self, x, padding, layers):
-        return self.run_blocks(x + self.positions(x, padding), padding, layers, 0)
+        x = self.model.norm(x + self.positions(x, padding))
+        return self.run_blocks(x, padding, layers, 0)
 
     def positions(self, x: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
         """(B, T, D) -> (B, T, D): each convolution meets zeros after a clip's end."""
@@ -134,9 +135,14 @@ class Emotion2vecUpstream(FrameUpstream):
         return x.transpose(1, 2)
 
     def run_blocks(self, x, padding, layers, first):
+        if first > 0:
+            raise SertlError(
+                f"upstream_conf.from_layer is {first}: emotion2vec's blocks see tokens beside the "
+                "frames, which are not in a dump; it can go on from 0, what enters the first block"
+            )
         model, tokens = self.model, self.model.extra_tokens.shape[1]
-        x = torch.cat([model.extra_tokens.expand(len(x), -1, -1), x], dim=1)  # (B, K + T, D)
-        x = model.norm(x)
+        beside = model.norm(model.extra_tokens).expand(x.shape[0], -1, -1)
+        x = torch.cat([beside.to(x.dtype), x], dim=1)  # (B, K + T, D)
         bias = F.pad(alibi(x.shape[1] - tokens, self.heads, x.device), (tokens, 0, tokens, 0))
         scale = model.alibi_scale.clamp_min(0)  # (1 or blocks, H)
         kept = None
@@ -160,15 +166,6 @@ class Emotion2vecUpstream(FrameUpstream):
 
     def blocks(self):
         return [block.view() for block in self.model.layers]
-
-    def encode_equal(self, wavs, layers):
-        return Upstream.encode_equal(self, wavs, layers)
-
-    def windows(self, num_samples):
-        raise SertlError(
-            "upstream_conf.from_layer: emotion2vec's blocks see tokens beside the frames, which "
-            "are not in the dump"
-        )
 
 
 def load_emotion2vec(ckpt: str | Path) -> Emotion2vecModel:

@@ -128,8 +128,8 @@ class Upstream(nn.Module):
             SertlError: If this kind of encoder cannot be exported.
         """
         raise SertlError(
-            f"this upstream ({type(self).__name__}) cannot be exported: graphs are made of wav2vec "
-            "2.0, HuBERT, data2vec, WavLM and Whisper"
+            f"this upstream ({type(self).__name__}) cannot be exported: graphs are made of Whisper "
+            "and of encoders that read waveforms by convolutions (wav2vec 2.0, HuBERT, WavLM, …)"
         )
 
     def windows(self, num_samples: int) -> list[int]:

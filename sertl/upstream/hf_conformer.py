@@ -80,9 +80,6 @@ class HFConformer(HFUpstream):
         """Further arguments of a block."""
         return {}
 
-    def encode_equal(self, wavs, layers):
-        return Upstream.encode_equal(self, wavs, layers)
-
 
 class HFBert(HFConformer):
     """Wav2Vec2BertModel (w2v-BERT 2.0) on Kaldi's filter-banks.
@@ -107,6 +104,9 @@ class HFBert(HFConformer):
     def convolve(self, wavs):
         """(b, N) -> (b, T, 160): two frames of 80 bins side by side, T = floor(frames / 2)."""
         return torch.stack([self.two_by_two(mel_frames(wav, 80)) for wav in wavs])
+
+    def encode_equal(self, wavs, layers):
+        return Upstream.encode_equal(self, wavs, layers)  # Kaldi's filter-banks are in no graph
 
     @staticmethod
     def two_by_two(mel: torch.Tensor) -> torch.Tensor:

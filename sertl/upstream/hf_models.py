@@ -15,7 +15,7 @@ from torch import nn
 
 from sertl.upstream.attention import replace_attention
 from sertl.upstream.blocks import hf_block
-from sertl.upstream.encoder import Upstream, set_dropout
+from sertl.upstream.encoder import set_dropout
 from sertl.upstream.native import FrameUpstream, standard
 
 
@@ -177,6 +177,3 @@ class HFSew(HFUpstream):
         if padding is not None:  # of two frames one is made if both are there
             padding = padding[:, squeeze - 1 :: squeeze]
         return self.run_blocks(encoder.layer_norm(x), padding, layers, 0)
-
-    def encode_equal(self, wavs, layers):
-        return Upstream.encode_equal(self, wavs, layers)

@@ -58,9 +58,9 @@ class FrameUpstream(Upstream):
         with in_float32(features):
             x = self.project(features.float())
         states = self.transform(x, None, set(layers))
-        wanted = (wavs.shape[1] + STRIDE - 1) // STRIDE
+        wanted = (wavs.shape[1] + self.stride - 1) // self.stride
         # The convolutions yield one or two frames fewer; the last is repeated.
-        index = torch.arange(wanted).clamp(max=x.shape[1] - 1)
+        index = torch.arange(wanted).clamp(max=self.transformed(x.shape[1]) - 1)
         return [states[i][:, index] for i in layers], wanted
 
     def normalise_equal(self, wavs: torch.Tensor) -> torch.Tensor:

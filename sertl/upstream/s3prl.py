@@ -75,8 +75,8 @@ class S3prlUpstream(Upstream):
         if mask is not None:
             raise SertlError(
                 f"frames inside S3PRL's '{self.name}' cannot be masked; use wav2vec 2.0, HuBERT, "
-                "data2vec, WavLM or Whisper, or train without a mask (data_conf.time_mask=0, "
-                "model_conf.mask_prob=0)"
+                "data2vec, WavLM, Whisper or emotion2vec, or train without a mask "
+                "(data_conf.time_mask=0, model_conf.mask_prob=0)"
             )
         states = {i: [] for i in layers}
         for clip in clips:

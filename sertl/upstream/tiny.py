@@ -196,6 +196,9 @@ def save_all(folder: str | Path, seed: int = 0) -> list[Path]:
                 save_hf(made[-1], family, kind)
         made.append(folder / "whisper")
         save_whisper(made[-1])
+        for name, save in (("emotion2vec", save_emotion2vec), ("eat", save_eat)):
+            made.append(folder / name)
+            save(made[-1])
     return made
 
 

@@ -18,12 +18,16 @@ from sertl.use.predictor import Predictor
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
+SEW = ["upstream.backend=hf", "upstream.model_type=sew", "upstream.stride=640"]
+CONFORMER = ["upstream.backend=hf", "upstream.model_type=wav2vec2-conformer"]
 FAMILIES = {
     "hubert": ("tiny_hubert", "hubert_base.pt"),
     "wav2vec2 large": ("tiny_wav2vec2", "wav2vec2_large.pt"),
     "wavlm": ("tiny_wavlm", "wavlm_base.pt"),
-    "hf": ("tiny_hubert", "hf_hubert_base"),
     "whisper": ("tiny_whisper", "whisper"),
+    "emotion2vec": ("tiny_emotion2vec", "emotion2vec"),
+    "hf, two frames as one": ("tiny_hubert", "hf_sew_base", *SEW),
+    "hf, conformer": ("tiny_hubert", "hf_wav2vec2-conformer_base", *CONFORMER),
 }
 WHOLE = [*SHORT, "data_conf.crop_sec=0.0"]
 METHODS = {
@@ -41,9 +45,9 @@ def exported(run, tmp_path, **options):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_live_with_lora(corpus, tiny, tmp_path, family):
-    upstream, ckpt = FAMILIES[family]
+    upstream, ckpt, *settings = FAMILIES[family]
     options = {"upstream": upstream, "ckpt": ckpt}
-    run = experiment(corpus, tiny, tmp_path / "exp", "peft/lora", *WHOLE, **options)
+    run = experiment(corpus, tiny, tmp_path / "exp", "peft/lora", *WHOLE, *settings, **options)
     _, _, made = exported(run, tmp_path)
     assert made["difference"] < 1e-4
 

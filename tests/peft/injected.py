@@ -5,9 +5,11 @@ import copy
 from functools import cache
 
 import torch
+from awkward_clips import CONF_DIR
 from torch import nn
 
 from sertl.peft.slots import peft_of
+from sertl.upstream.build import build_upstream, load_conf
 from sertl.upstream.s3prl import build_s3prl
 from sertl.upstream.whisper import build_whisper
 
@@ -32,6 +34,8 @@ MORE = {
     "hf_wav2vec2-conformer_base": "hf_wav2vec2-conformer_custom",
     "hf_wav2vec2-conformer_large": "hf_wav2vec2-conformer_custom",
     "hf_wav2vec2-bert_base": "hf_wav2vec2-bert_custom",
+    "emotion2vec": "tiny_emotion2vec",
+    "eat": "tiny_eat",
 }  # fewer of their combinations are tested
 FAMILIES |= MORE
 LORA = {"rank": 4, "alpha": 4, "targets": ["q", "k", "v", "out", "ffn"]}
@@ -65,6 +69,8 @@ class Model(nn.Module):
 def _built(tiny, file):
     if FAMILIES[file] is None:
         return build_whisper(tiny / file)
+    if FAMILIES[file].startswith("tiny_"):
+        return build_upstream(load_conf(FAMILIES[file], CONF_DIR, {"ckpt": str(tiny / file)}))
     upstream = build_s3prl(FAMILIES[file], tiny / file, {})
     upstream(torch.zeros(1, 800), torch.tensor([800]))  # S3PRL's weight norm is then a plain tensor
     return upstream

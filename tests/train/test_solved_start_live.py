@@ -24,6 +24,8 @@ ENCODERS = {
     "wav2vec2": ("tiny_wav2vec2", "wav2vec2_base.pt"),
     "wavlm": ("tiny_wavlm", "wavlm_large.pt"),
     "whisper": ("tiny_whisper", "whisper"),
+    "emotion2vec": ("tiny_emotion2vec", "emotion2vec"),
+    "eat": ("tiny_eat", "eat"),
 }
 PARTS = {
     "adapter": {"width": 8},

@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from awkward_clips import LENGTHS
+from awkward_clips import LENGTHS, build
 
 from sertl.errors import SertlError
 from sertl.upstream.s3prl import build_s3prl
@@ -99,3 +99,15 @@ def test_what_cannot_go_on(tiny):
         padded.windows(16000)
     with pytest.raises(SertlError, match="from_layer"):
         build_s3prl("fbank", None, {}).windows(16000)
+
+
+def test_emotion2vec_goes_on_from_its_convolutions_alone(tiny, clips):
+    """Above the first block there are states of tokens, which no dump of frames has."""
+    upstream = build(tiny, "emotion2vec")
+    wavs, lens = (x[WHOLE] for x in clips)
+    (state, *expected), frames = upstream(wavs, lens, [0, 1, 3])
+    found, _ = upstream.resume(state, frames, lens.tolist(), 0, [1, 3])
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    with pytest.raises(SertlError, match="from_layer is 1: emotion2vec's blocks see tokens"):
+        upstream.resume(state, frames, lens.tolist(), 1, [3])
