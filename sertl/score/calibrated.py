@@ -2,7 +2,6 @@
 """A loss of logits that their scale does not change: what tells models of different heads apart."""
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
 
 STEEPEST = 15.0  # the logarithm of the factor on logits of deviation 1 is sought within ± this
@@ -27,6 +26,8 @@ def calibrated_loss(logits: np.ndarray, ref: np.ndarray) -> float:
     Source:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
+    from scipy.optimize import brentq  # 0.4 s of import, for which not every training waits
+
     logits = np.asarray(logits, np.float64)
     logits = logits - logits.max(axis=1, keepdims=True)
     if np.isnan(logits).any():

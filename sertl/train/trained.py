@@ -19,7 +19,7 @@ from sertl.peft.tuning import tune
 from sertl.run_file import RETRAIN, understanding
 from sertl.train import checkpoint
 from sertl.upstream.build import build_upstream, describe
-from sertl.upstream.side_effects import quiet
+from sertl.upstream.side_effects import unlogged
 
 BEST = "best.pt"
 FORMAT = 3
@@ -135,7 +135,7 @@ def _build(saved: dict, source: str, ckpt: str | None, known_encoder: bool) -> T
             check_encoder(saved["encoder"], conf, source)
         upstream = build_upstream(conf)
         tune(upstream, phase["upstream_conf"], spec.layers, check=False)
-    with quiet():  # training has said what it left out for lack of labels
+    with unlogged():  # training has said what it left out for lack of labels
         model = MODELS.build(phase["model"], spec, upstream, conf=phase["model_conf"])
     checkpoint.load_trained(model, saved["model"], source)
     if upstream is not None:

@@ -8,22 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from transformers.utils import logging as hf_logging
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Hide deprecation warnings, log lines below errors and loading bars of the code inside."""
+def unlogged() -> Iterator[None]:
+    """Hide warnings, and log lines below errors, of the code inside."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    progress = hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(disabled)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Unlogged, and without loading bars: for code that builds encoders."""
+    from transformers.utils import logging as hf_logging  # half a second that features do not need
+
+    progress = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    try:
+        with unlogged():
+            yield
+    finally:
         if progress:
             hf_logging.enable_progress_bar()
 
