@@ -47,6 +47,10 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="write Markdown to this file too")
     args = parser.parse_args()
+    if args.table:  # exp/* also names the tables that lie there
+        args.exps = [path for path in args.exps if not path.is_file()]
+        if not args.exps:
+            parser.error("no experiment among these files; name folders, exp/<tag>")
     if args.mean and (args.table or len(args.exps) % 2):
         parser.error("--mean takes two experiments of each corpus, and no --table")
     if not (args.table or args.mean) and len(args.exps) != 2:

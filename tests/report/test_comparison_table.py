@@ -194,6 +194,10 @@ def test_commands(two, command):
     assert "B − A" in out
     assert Path("table.md").read_text(encoding="utf-8").count("| UA |") == 1
     assert command("compare", "--table", "exp/A", "exp/B", "--by", "spk")[0] == 0
+    Path("exp/rows.md").write_text("a table of before")
+    status, out, _ = command("compare", "--table", *map(str, sorted(Path("exp").iterdir())))
+    assert status == 0 and "rows.md" not in out
+    assert command("compare", "--table", "exp/rows.md")[0] == 2
     status, _, err = command("compare", "exp/A")
     assert status == 2
     assert "expected two experiments, got 1" in err
