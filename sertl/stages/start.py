@@ -18,6 +18,7 @@ from sertl.stages.training_data import IDS_FILE, training_speakers
 from sertl.train import checkpoint
 from sertl.train.trained import BEST
 from sertl.upstream.build import build_upstream
+from sertl.upstream.dependence import parameters_of
 
 UPSTREAM = "upstream"  # the value of init.from that takes blocks of the encoder itself
 
@@ -50,7 +51,7 @@ def check_lower(model: SERModel, phase: dict) -> None:
     first = phase["upstream_conf"]["from_layer"]
     if first is None or model.upstream is None:
         return
-    above = model.upstream.used(model.spec.layers, first)
+    above = parameters_of(model.upstream, model.spec.layers, first)
     names = getattr(model, "kept", ())
     found = [
         name

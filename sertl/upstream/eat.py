@@ -18,15 +18,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import nn
 
 from sertl.errors import SertlError
 from sertl.upstream.build import BACKENDS, note_of
 from sertl.upstream.data2vec2 import AltBlock, block_tensors, count_blocks, take
-from sertl.upstream.emotion2vec import read_named_tensors
 from sertl.upstream.encoder import Upstream, set_dropout
 from sertl.upstream.padding import frame_padding, join, repeat_last, stack_frames
+from sertl.upstream.tensor_files import named_tensors, weights_in
 
 PATCH, BINS, HOP, WINDOW = 16, 128, 160, 400
 MEAN, STD = -4.268, 4.569  # of AudioSet's filter-banks
@@ -141,15 +140,13 @@ def load_eat(ckpt: str | Path) -> EatModel:
     ckpt = Path(ckpt)
     file, conf = ckpt, {}
     if ckpt.is_dir():
-        file = next((ckpt / name for name in WEIGHTS if (ckpt / name).is_file()), None)
-        if file is None:
-            raise SertlError(f"{ckpt}: none of {', '.join(WEIGHTS)} in it")
+        file = weights_in(ckpt, WEIGHTS)
         if (ckpt / "config.json").is_file():
             conf = json.loads((ckpt / "config.json").read_text(encoding="utf-8"))
     for key, value in ONLY.items():
         if conf.get(key, value) != value:
             raise SertlError(f"{ckpt}: {key} is {conf[key]!r}; only {value!r} is known here")
-    found = load_file(file) if file.suffix == ".safetensors" else read_named_tensors(file)
+    found = named_tensors(file)
     prefix = next((p for p in PREFIXES if f"{p}{KEY}" in found), None)
     if prefix is None:
         raise SertlError(f"{file}: no {KEY} in it; it is no EAT")

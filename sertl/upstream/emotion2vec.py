@@ -11,7 +11,6 @@ Source:
     Findings of ACL 2024.
 """
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from sertl.upstream.build import BACKENDS, note_of
 from sertl.upstream.data2vec2 import AltBlock, alibi, block_tensors, count_blocks, take
 from sertl.upstream.encoder import set_dropout
 from sertl.upstream.native import STRIDE, FrameUpstream, standard
+from sertl.upstream.tensor_files import named_tensors, weights_in
 from sertl.yaml_text import load_yaml
 
 AUDIO = "modality_encoders.AUDIO."
@@ -177,36 +177,16 @@ def load_emotion2vec(ckpt: str | Path) -> Emotion2vecModel:
     ckpt = Path(ckpt)
     file, conf = ckpt, {}
     if ckpt.is_dir():
-        file = next((ckpt / name for name in WEIGHTS if (ckpt / name).is_file()), None)
-        if file is None:
-            raise SertlError(f"{ckpt}: none of {', '.join(WEIGHTS)} in it")
+        file = weights_in(ckpt, WEIGHTS)
         if (ckpt / "config.yaml").is_file():
             conf = load_yaml(ckpt / "config.yaml").get("model_conf", {})
     tensors = read_tensors(file)
     return fill(tensors, conf, str(ckpt))
 
 
-def read_named_tensors(file: Path) -> dict[str, torch.Tensor]:
-    """Tensors by name, as the file has them or below its key model or state_dict."""
-    try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        first = next(iter(str(error).splitlines()), "")
-        raise SertlError(
-            f"{file}: not readable as weights alone ({first}); a training checkpoint that holds "
-            "objects has to be saved again with its tensors alone"
-        ) from error
-    for key in ("model", "state_dict"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not isinstance(found, dict):
-        raise SertlError(f"{file}: holds no tensors by name")
-    return found
-
-
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint, without the outer names that trainers give them."""
-    found = read_named_tensors(file)
+    found = named_tensors(file)
     for prefix in PREFIXES:
         if f"{prefix}{AUDIO}extra_tokens" in found:
             return {k.removeprefix(prefix): t for k, t in found.items() if k.startswith(prefix)}

@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sertl.errors import SertlError
 from sertl.upstream.blocks import Block
+from sertl.upstream.dependence import parameters_of
 from sertl.upstream.padding import frame_padding, repeat_last
 
 DTYPES = ("float32", "bf16")
@@ -256,8 +257,8 @@ class Upstream(nn.Module):
         Raises:
             SertlError: If nothing can be trained, as in a filter-bank.
         """
-        used = self.used(layers, first)
-        if not used:
+        needed = parameters_of(self, layers, first)
+        if not needed:
             self.freeze()
             raise SertlError(
                 f"nothing to fine-tune in this upstream ({type(self).__name__}, layers "
@@ -265,39 +266,10 @@ class Upstream(nn.Module):
                 "upstream_conf.tune: none"
             )
         for parameter in self.parameters():
-            parameter.requires_grad_(id(parameter) in used)
+            parameter.requires_grad_(id(parameter) in needed)
         self.frozen = False
         self.tuned = [self]
         self.train()
-
-    def used(self, layers: Sequence[int] | None, first: int | None) -> set[int]:
-        """Ids of the parameters that hidden states depend on; what trains is not touched.
-
-        Args:
-            layers: Hidden states; None for all.
-            first: Leave out what they depend on through this one alone.
-        """
-        layers = list(range(self.num_layers)) if layers is None else list(layers)
-        opened = {id(p) for p in self.parameters() if p.requires_grad}
-        frozen, tuned = self.frozen, self.tuned
-        self.requires_grad_(True)
-        self.frozen, self.tuned = False, []
-        self.eval()  # no dropout in this pass, so it draws no random number
-        device = next((p.device for p in self.parameters()), "cpu")
-        generator = torch.Generator().manual_seed(0)
-        with torch.enable_grad():
-            if first is None:
-                noise = torch.randn(1, 8000, generator=generator).to(device)
-                hidden, _ = self(noise, torch.tensor([8000]), layers)
-            else:
-                noise = torch.randn(1, 25, self.hidden_size, generator=generator).to(device)
-                above = [layer for layer in layers if layer > first]
-                hidden, _ = self.resume(noise, torch.tensor([25]), [None], first, above)
-        for parameter in self.parameters():
-            parameter.requires_grad_(id(parameter) in opened)
-        self.frozen, self.tuned = frozen, tuned
-        self.train()
-        return leaves(hidden)
 
     def train(self, mode: bool = True):
         """As in torch, but what is not tuned stays in evaluation mode whatever the parent does."""
@@ -305,21 +277,6 @@ class Upstream(nn.Module):
         for module in self.tuned:
             nn.Module.train(module, mode)  # not its own train, which for self is this one
         return self
-
-
-def leaves(tensors: Sequence[torch.Tensor]) -> set[int]:
-    """Ids of the parameters that the tensors were computed from, read off the autograd graph."""
-    found, seen = set(), set()
-    queue = [t.grad_fn for t in tensors if t.grad_fn is not None]
-    while queue:
-        node = queue.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):  # the node that adds to a parameter's .grad
-            found.add(id(node.variable))
-        queue += [parent for parent, _ in node.next_functions if parent is not None]
-    return found
 
 
 def in_float32(x: torch.Tensor) -> torch.autocast:

@@ -123,3 +123,7 @@ def test_what_it_does_not_read(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SertlError, match=r"none of model\.safetensors"):
         load_eat(tmp_path / "empty")
+    damaged = (folder / "model.safetensors").read_bytes()[:2000]
+    (tmp_path / "empty/model.safetensors").write_bytes(damaged)
+    with pytest.raises(SertlError, match="not readable as weights alone"):
+        load_eat(tmp_path / "empty")
