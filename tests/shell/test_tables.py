@@ -256,8 +256,11 @@ def test_methods_are_tuned_alike(table):
     )
     assert [c["tag"].removeprefix("t_") for c in calls] == [
         "frozen", "finetune", "last_blocks", "lora", "dora", "adapter", "prefix", "all_four", "wap",
-        "wap_own", "two_stage", "gmp_tl",
+        "wap_own", "two_stage", "two_stage_no_scl", "two_stage_emo", "gmp_tl",
     ]  # fmt: skip
+    made = {c["tag"].removeprefix("t_"): c["made"] for c in calls}
+    assert made["two_stage"] == ["phase1", "phase2"]
+    assert made["two_stage_no_scl"] == made["two_stage_emo"] == ["phase2"]  # one first stage
     for call in calls:
         conf = load_method(ROOT / "conf", call["method"], parse_overrides(call["settings"]))
         phases = [*([conf["teacher"]] if "teacher" in conf else []), *conf["phases"]]
@@ -271,7 +274,7 @@ def test_methods_are_tuned_alike(table):
         if call["tag"] == "t_frozen":
             assert chosen == {"folds": 0, "refit": True, "lambdas": [1.0]}
         else:
-            by_dev = call["tag"] == "t_two_stage"
+            by_dev = call["tag"].startswith("t_two_stage")
             groups = {"folds": 0 if by_dev else 3, "refit": by_dev}
             assert chosen == {**groups, "lambdas": [0, 0.25, 0.5, 0.75, 1]}
         assert phases[-1]["start"] == "solved"

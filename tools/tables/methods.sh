@@ -14,7 +14,8 @@
 #   LABELS   hidden states that gmp_tl labels, and numbers of clusters, e.g. "[3,4] [64,256]"
 #   UPDATES  of each phase, e.g. 400
 #   ROWS     any of linear frozen finetune last_blocks lora dora adapter prefix all_four wap wap_own
-#            two_stage gmp_tl; or all
+#            two_stage two_stage_no_scl two_stage_emo gmp_tl (the two after two_stage without the
+#            self-contrastive loss, and with emotion alone in the second stage); or all
 #   options  --set goes to the tuned rows only, and last: select_conf.folds=0 select_conf.refit=true
 #            select_conf.lambdas=[0.5] chooses nothing and keeps half of the way
 #
@@ -32,7 +33,8 @@ updates=$4
 chosen=" $5 "
 shift 5
 if [[ $chosen == " all " ]]; then
-  chosen=" linear frozen finetune last_blocks lora dora adapter prefix all_four wap wap_own two_stage gmp_tl "
+  chosen=" linear frozen finetune last_blocks lora dora adapter prefix all_four wap wap_own"
+  chosen+=" two_stage two_stage_no_scl two_stage_emo gmp_tl "
 fi
 
 options=()
@@ -63,6 +65,12 @@ upper=("upstream_conf.from_layer=$first")
 # The first stage has learned the emotions of all training speakers: who says how much of the last
 # one is kept are the dev speakers, whom it has not.
 by_dev=(select_conf.folds=0 select_conf.refit=true)
+in_two_stages() { # ROW METHOD: the first stage is that of row two_stage, where there is one
+  if [[ $1 != two_stage ]]; then share "${name}_two_stage" "${name}_$1" phase1; fi
+  tune "$1" "$2" phase2 "${upper[@]}" phase1.optim_conf.lr=1e-4 \
+    phase1.optim_conf.lr_scale.heads=0.1 phase1.optim_conf.lr_scale.ctc=10 phase1.data_conf.crop_sec=0 \
+    "${by_dev[@]/#/phase2.}"
+}
 
 for one in $chosen; do
   case $one in
@@ -80,10 +88,9 @@ for one in $chosen; do
     lora | dora | adapter | prefix) tune "$one" "peft/$one" main "${upper[@]}" ;;
     wap) tune wap wap main ;;
     wap_own) tune wap_own local_attributes finetune ;;
-    two_stage)
-      tune two_stage two_stage phase2 "${upper[@]}" phase1.optim_conf.lr=1e-4 \
-        phase1.optim_conf.lr_scale.heads=0.1 phase1.optim_conf.lr_scale.ctc=10 phase1.data_conf.crop_sec=0 \
-        "${by_dev[@]/#/phase2.}" ;;
+    two_stage) in_two_stages two_stage two_stage ;;
+    two_stage_no_scl) in_two_stages two_stage_no_scl two_stage/no_fusion ;;
+    two_stage_emo) in_two_stages two_stage_emo two_stage/all_adapters ;;
     gmp_tl)
       tune gmp_tl gmp_tl main "${upper[@]}" "pseudo_labels.layers=$layers" \
         "pseudo_labels.clusters=$clusters" ;;
