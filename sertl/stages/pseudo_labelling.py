@@ -10,7 +10,7 @@ Nothing reads these states after this stage; they may be deleted to save space.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,20 +24,18 @@ from sertl.cluster.label_sets import (
     count_frames,
     make_labels,
 )
-from sertl.cluster.quality import OF_UTTERANCE, measure, says_something
-from sertl.data.ark import read_array
-from sertl.data.audio import SAMPLE_RATE, audio_hash
+from sertl.data.audio import audio_hash
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.folds import FoldDir
-from sertl.data.frame_labels import LabelSet, specs_of_labels
+from sertl.data.frame_labels import LabelSet
 from sertl.errors import SertlError
-from sertl.runs import DIAGNOSTICS, PSEUDO_LABELS, Run
+from sertl.runs import PSEUDO_LABELS, Run
 from sertl.seed import derive_seed
 from sertl.shard import Shard
-from sertl.stages.cluster_diagnostics import examples, timelines
 from sertl.stages.cross_fitting import dump_each, groups_of, teachers
 from sertl.stages.dump import dump_feats
 from sertl.stages.inputs import choose_layers
+from sertl.stages.label_diagnostics import write_label_diagnostics
 from sertl.stages.training_data import training_data
 from sertl.train import distributed
 from sertl.train.trained import BEST, load_model
@@ -104,7 +102,7 @@ def label_fold(conf: dict, run: Run, use_gpu: bool, redo: bool, shard: Shard | N
     codebooks = make_labels(
         wanted, sets, feats, speech.learned_on, speech.labelled, out, seed, device
     )
-    qualities = write_diagnostics(out, codebooks, speech.parts, conf["upstream"]["stride"])
+    qualities = write_label_diagnostics(out, codebooks, speech.parts, conf["upstream"]["stride"])
     write_record(conf, out, wanted, made_from, codebooks, qualities, begun)
     fingerprint.finish(out)
     logger.info("%s: %d label sets, %d utts", out, len(codebooks), len(speech.labelled))
@@ -227,89 +225,6 @@ def encoder(conf: dict, run: Run, phase: dict | None) -> Upstream:
     if phase is None or conf["input"] != "wav":
         return build_upstream(conf["upstream"])
     return load_model(run.phase(phase["name"])).model.upstream
-
-
-def write_diagnostics(
-    out: Path, codebooks: Mapping[LabelSet, Codebook], parts: dict[str, DataDir], stride: int
-) -> dict[str, dict[str, dict]]:
-    """Write diagnostics.json; return quality by label set and part.
-
-    Args:
-        out: The run's pseudo_labels, with the labels.
-        codebooks: By label set.
-        parts: train, and dev if there is one.
-        stride: Samples per frame.
-    """
-    shown = examples(parts.get("dev", parts["train"]))
-    qualities, labels_shown = {}, {}
-    for label_set in codebooks:
-        scp = specs_of_labels(out / label_set.name)
-        labels = {
-            utt: read_array(scp[utt], utt) for data in parts.values() for utt in data.utts
-        }  # (T,) int32 each: 4 bytes a frame
-        qualities[label_set.name] = {name: measure(data, labels) for name, data in parts.items()}
-        labels_shown[label_set.name] = {u.utt: labels[u.utt] for u in shown}
-    entries = [quality_table(qualities, codebooks), quality_lines(qualities, list(codebooks))]
-    if shown:
-        entries.append(timelines(list(codebooks), shown, labels_shown, stride / SAMPLE_RATE))
-    write_json(out / DIAGNOSTICS, entries)
-    return qualities
-
-
-def quality_table(
-    qualities: Mapping[str, dict[str, dict]], codebooks: Mapping[LabelSet, Codebook]
-) -> dict:
-    """A row for each label set and data set."""
-    found = [m for of_set in qualities.values() for m in of_set.values()]
-    names = [name for name in OF_UTTERANCE if any(name in m for m in found)]
-    header = ["labels", "frames of", "dead", "inertia", "perplexity"]
-    header += [f"{name} {what}" for name in names for what in ("NMI", "purity", "chance")]
-    infos, rows = {s.name: book.info for s, book in codebooks.items()}, []
-    for label_set, of_set in qualities.items():
-        for part, m in of_set.items():
-            row = [label_set, part, infos[label_set]["dead"], infos[label_set]["inertia"]]
-            row.append(m["perplexity"])
-            for name in names:
-                told = says_something(m, name)
-                row += [m[name][key] if told else None for key in ("nmi", "purity", "chance")]
-            rows.append(row)
-    return {
-        "kind": "table",
-        "title": "Pseudo-labels",
-        "text": "Frame pseudo-labels against what is known of the utterances. NMI: normalised "
-        "mutual information; purity: share of frames in the majority of their cluster; chance: "
-        "purity without clusters. Purity rises with the number of clusters, NMI need not. Dead "
-        "clusters and inertia per frame are of the frames that were clustered. A dash: all have "
-        "the same.",
-        "header": header,
-        "rows": rows,
-    }
-
-
-def quality_lines(qualities: Mapping[str, dict[str, dict]], sets: list[LabelSet]) -> dict:
-    """NMI with emotion, gender and speaker by layer, a line for each number of clusters.
-
-    Of the dev set, or of the training set where there is no other or dev utterances do not differ.
-    """
-    one, panels = qualities[sets[0].name], []
-    for name in OF_UTTERANCE:
-        told = [part for part in ("dev", "train") if says_something(one.get(part, {}), name)]
-        if not told:
-            continue
-        lines = {}
-        for source, clusters in sorted({(s.source, s.clusters) for s in sets}):
-            same = (s for s in sets if (s.source, s.clusters) == (source, clusters))
-            own = sorted(same, key=lambda s: s.layer)
-            values = [[s.layer, qualities[s.name][told[0]][name]["nmi"]] for s in own]
-            whose = "" if source == "teacher" else f", {source} encoder"
-            lines[f"K = {clusters}{whose}"] = values
-        panels.append({"title": f"With {name}, {told[0]}", "lines": lines})
-    return {
-        "kind": "lines",
-        "title": "Quality of the labels",
-        "axes": ["layer", "normalised mutual information"],
-        "panels": panels,
-    }
 
 
 def write_record(

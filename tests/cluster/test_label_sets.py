@@ -25,7 +25,11 @@ from sertl.data.frame_labels import LabelSet
 from sertl.errors import SertlError
 from sertl.schema.method_keys import PseudoLabels
 from sertl.schema.strict import defaults
-from sertl.stages.pseudo_labelling import quality_lines, quality_table, write_diagnostics
+from sertl.stages.label_diagnostics import (
+    lines_of_labels,
+    table_of_labels,
+    write_label_diagnostics,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = {**defaults(PseudoLabels), "layers": [1, 3], "clusters": [4, 6, 500]}
@@ -133,7 +137,7 @@ def test_settings_that_cannot_be(fold, change, message):
 def test_diagnostics(fold, tmp_path):
     feats, utts, parts = fold
     books = label(CONF, feats, parts["train"].utts, utts, tmp_path / "out", seed=3)
-    found = write_diagnostics(tmp_path / "out", books, parts, stride=320)
+    found = write_label_diagnostics(tmp_path / "out", books, parts, stride=320)
     assert set(found["layer1_k4"]) == {"train", "dev"}
     table, lines, timelines = json.loads((tmp_path / "out/diagnostics.json").read_text())
     assert ["layer3_k6", "dev"] in [row[:2] for row in table["rows"]]
@@ -153,12 +157,12 @@ def test_what_dev_speakers_share_is_shown_of_the_training_set():
     train = {"perplexity": 3.0, "emotion": differs, "gender": differs, "speaker": differs}
     dev = {"perplexity": 3.0, "emotion": differs, "gender": same, "speaker": same}
     one, found = LabelSet(1, 4), {"layer1_k4": {"train": train, "dev": dev}}
-    panels = quality_lines(found, [one])["panels"]
+    panels = lines_of_labels(found, [one])["panels"]
     titles = [panel["title"] for panel in panels]
     assert titles == ["With emotion, dev", "With gender, train", "With speaker, train"]
     assert panels[0]["lines"] == {"K = 4": [[1, 0.5]]}
     book = SimpleNamespace(info={"dead": 0, "inertia": 1.0})
-    row = quality_table(found, {one: book})["rows"][1]
+    row = table_of_labels(found, {one: book})["rows"][1]
     assert row == ["layer1_k4", "dev", 0, 1.0, 3.0, 0.5, 0.7, 0.5, *[None] * 6]
 
 

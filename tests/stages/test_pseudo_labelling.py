@@ -169,7 +169,7 @@ def test_done_is_skipped_and_a_stop_is_resumed(trained, tmp_path, monkeypatch):
 
     shutil.rmtree(out)
     with monkeypatch.context() as m:
-        m.setattr(pseudo_labelling, "write_diagnostics", lambda *_: 1 / 0)
+        m.setattr(pseudo_labelling, "write_label_diagnostics", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             label_fold(conf, run, False, False)
     with pytest.raises(SertlError, match="unfinished"):
