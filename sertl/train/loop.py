@@ -7,9 +7,10 @@ are no sums over utterances or frames, which say so). Everything random follows 
 the epoch, so a run that was killed goes on as if it had not been.
 """
 
+import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +26,8 @@ from sertl.train.average import WeightAverage
 from sertl.train.choice import Choice
 from sertl.train.ctc_text import warn_of_unread
 from sertl.train.evaluate import evaluate
-from sertl.train.interpolation import Interpolation, check_lambdas, loss_of, name_of_loss
+from sertl.train.interpolation import Interpolation, check_lambdas
+from sertl.train.kept_share import keep_share
 from sertl.train.live_norm import LiveNorm
 from sertl.train.record import Record
 from sertl.train.saved_state import State, resume, save
@@ -133,7 +135,7 @@ class Trainer:
                 *(rate, rate * (self.stop - self.state.update)),
             )
             save(self)
-        self._interpolate()
+        keep_share(self)
         self.record.close()
         warn_of_unread(dev)
         return self.state
@@ -147,7 +149,7 @@ class Trainer:
         if self.state.update or self.may_keep_start:
             at_end = self.state.update >= self.stop
             if self.choice.keeps(self.state, dev, at_end):
-                self._write_best(1.0)
+                self.write_best(1.0)
         self.state.judged = self.state.update
         return dev
 
@@ -264,55 +266,16 @@ class Trainer:
         self.record.write({"kind": "dev", **self._where(), **values, "best": better})
         return values
 
-    def _write_best(self, share: float) -> None:
+    def write_best(self, share: float, tried: Sequence[dict] | None = None) -> None:
+        """Write best.pt; `tried`, once lambda is chosen, is what the log says of each."""
         if self.rank == 0:
             weights = checkpoint.trained_state(self.model)
             found = {**self.to_rebuild, "model": weights, "share": share}
+            if tried is not None:
+                found["tried"] = json.dumps(tried)
             if self.live.norm is not None:
                 found["speaker_norm"] = asdict(self.live.norm)
             checkpoint.save(self.out / BEST, found)
-
-    def _interpolate(self) -> None:
-        """Between the start and the best update, keep the weights of the least dev loss."""
-        if self.way is None:
-            return
-        distributed.barrier()
-        best = checkpoint.load(self.out / BEST, "model", "share")
-        self.state.share = best["share"]
-        if best["share"] != 1.0:  # killed after this was done
-            return
-        checkpoint.load_trained(self.model, best["model"], str(self.out / BEST))
-        losses, why = {}, "as given"
-        if len(self.lambdas) > 1:
-            for share in self.lambdas:
-                found = self._at(best["model"], share)
-                losses[share] = loss_of(found)
-            why = f"by {name_of_loss(found)} on dev"
-            if self.head is not None:
-                why = "by the loss of a head on its output"
-        self.state.share = min(self.lambdas, key=lambda x: (losses.get(x), x))
-        self.way.put(best["model"], self.state.share)
-        self.live.refresh(self.train_set, self.seed, fit=True)
-        self._write_best(self.state.share)
-        logger.info("lambda %g of the way from the start, %s", self.state.share, why)
-
-    def _at(self, result: dict[str, torch.Tensor], share: float) -> dict[str, float]:
-        """Scores on dev at a share of the way, which are logged.
-
-        Where a phase reads no emotions, a head solved on its frozen output says what its result is
-        worth to them: the loss of its own task alone says that it has learned, not what was lost.
-        """
-        self.way.put(result, share)
-        self.live.refresh(self.train_set, self.seed, fit=True)
-        if self.head is not None:
-            found = self.head.judge(self.model, self.device, self.dtype)
-            values = distributed.gather(found)[0]  # all must choose the same
-        else:
-            self.live.refresh(self.dev_set, self.seed)
-            values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
-        where = {"epoch": self.state.best_epoch, "update": self.state.best_update}
-        self.record.write({"kind": "lambda", **where, "share": share, **values})
-        return values
 
     @torch.no_grad()
     def _initialise(self) -> None:

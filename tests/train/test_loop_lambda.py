@@ -151,11 +151,18 @@ def test_resume_is_exact(tmp_path, phase_conf, stop_at, ema, monkeypatch):
 def test_a_kill_after_lambda_was_chosen_changes_nothing(tmp_path, phase_conf):
     conf = conf_of(phase_conf, updates=6, lr=0.05)
     make(tmp_path, conf).run()
-    first = checkpoint.load(tmp_path / "best.pt")
+    first, tried = checkpoint.load(tmp_path / "best.pt"), logged(tmp_path, "lambda")
+    assert len(tried) == len(LAMBDAS)
     again = make(tmp_path, conf)
     again.run()
     second = checkpoint.load(tmp_path / "best.pt")
     assert again.state.share == first["share"] == second["share"]
+    # The log of the last saved state has none of it; what chooses between groups reads them there.
+    assert logged(tmp_path, "lambda") == tried
+    del second["tried"]
+    checkpoint.save(tmp_path / "best.pt", {**second, "share": 0.5})
+    with pytest.raises(SertlError, match="left by an older version"):
+        make(tmp_path, conf).run()
     assert all(torch.equal(first["model"][n], second["model"][n]) for n in first["model"])
 
 
@@ -178,7 +185,7 @@ def test_bad_lambdas(lambdas):
         check_lambdas(lambdas)
 
 
-def test_a_head_on_the_output_chooses_lambda_where_there_is_one(tmp_path, phase_conf):
+def test_a_head_on_the_output_chooses_lambda_where_there_is_one(tmp_path, phase_conf, monkeypatch):
     """Of a phase without labels: its own dev loss says nothing of what emotions have lost."""
 
     class Judge:
@@ -191,16 +198,16 @@ def test_a_head_on_the_output_chooses_lambda_where_there_is_one(tmp_path, phase_
     trainer = make(tmp_path, conf_of(phase_conf, start="random", updates=4, eval_updates=4), "last")
     trainer.head = judge = Judge()
     judge.wanted = 0.25
-    remembered = trainer._at
+    original = Interpolation.put
 
-    def at(result, share):
+    def put(way, result, share):
         if share == 0.0:  # from here to the result, whose way is what lambda counts
-            trainer.way.put(result, 1.0)
+            original(way, result, 1.0)
             end = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
             judge.whole = float((end - judge.first).norm())
-        return remembered(result, share)
+        original(way, result, share)
 
-    trainer._at = at
+    monkeypatch.setattr(Interpolation, "put", put)
     assert trainer.run().share == 0.25
     found = logged(tmp_path, "lambda")
     assert [e["share"] for e in found] == LAMBDAS and {e["ua"] for e in found} == {0.5}
