@@ -2,10 +2,10 @@
 """Kills at random moments of whole runs: the same command goes on, and no number changes.
 
 Two runs of a corpus of noise through all stages: `probe` on dumped features, and `finetune` of a
-tiny encoder with a state saved at every update. Each is run to its end once; then again and again
-in a fresh folder, with SIGKILL or SIGTERM to run.sh or to everything it started after a random
-time, until it ends by itself. Predictions, scores and logs must be those of the whole run, and
-nothing may be left over or still running.
+tiny encoder with a state saved at every update, for which two groups of speakers choose update and
+lambda. Each is run to its end once; then again and again in a fresh folder, with SIGKILL or SIGTERM
+to run.sh or to everything it started after a random time, until it ends by itself. Predictions,
+scores and logs must be those of the whole run, and nothing may be left over or still running.
 """
 
 import json
@@ -52,9 +52,10 @@ RUNS = {
         *("--method", "finetune", "--speaker-norm", "online"),
         *(
             "--set",
-            "optim_conf.updates=6",
+            "optim_conf.updates=4",
             "optim_conf.eval_updates=2",
             "optim_conf.save_updates=1",
+            "select_conf.folds=2",
         ),
     ],
 }
