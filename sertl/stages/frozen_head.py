@@ -3,7 +3,7 @@
 
 Each time the phase looks at dev, a regression is solved on the vectors of the fold's labelled
 training set and scored on its dev set. No gradient comes of it. It chooses lambda where there are
-several (train/interpolation.py), and else nothing; the report draws the curve.
+several (train/kept_share.py), and else nothing; the report draws the curve.
 """
 
 from pathlib import Path
