@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import transformers
 from safetensors.torch import load_file
 from torch import nn
 
@@ -105,6 +104,8 @@ def build_folder(kind: str, folder: str, dtype: str, dropout: float) -> HFUpstre
             kind of model. S3PRL would take another model's preprocessor from the network, and
             transformers would draw the tensor at random, or leave out what the other kind has.
     """
+    import transformers
+
     _check_type(kind, Path(folder) / "config.json")
     normalize = _normalize(kind, Path(folder) / "preprocessor_config.json")
     attention = {"attn_implementation": "eager"} if KINDS[kind].eager else {}

@@ -24,9 +24,6 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import nn
-from transformers import WhisperConfig
-from transformers.audio_utils import mel_filter_bank
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sertl.errors import SertlError
 from sertl.upstream.attention import replace_attention
@@ -49,6 +46,8 @@ class LogMel(nn.Module):
     """
 
     def __init__(self, num_mel_bins: int):
+        from transformers.audio_utils import mel_filter_bank  # as in load_encoder
+
         super().__init__()
         filters = mel_filter_bank(
             num_frequency_bins=1 + WINDOW // 2,
@@ -98,7 +97,7 @@ class WhisperUpstream(Upstream):
 
     def __init__(
         self,
-        encoder: WhisperEncoder,
+        encoder: nn.Module,
         dtype: str = "float32",
         pad_to_30s: bool = False,
         dropout: float = 0.0,
@@ -216,8 +215,11 @@ def cut_mask(mask: torch.Tensor, frames: list[int], owner: list[int]) -> torch.T
     return stack_frames(rows)[0]
 
 
-def load_encoder(folder: str | Path) -> WhisperEncoder:
+def load_encoder(folder: str | Path) -> nn.Module:
     """Load the encoder of a Hugging Face Whisper folder, with or without its decoder.
+
+    Returns:
+        transformers' WhisperEncoder.
 
     Raises:
         SertlError: If a file is missing or broken, or a tensor is missing or has another shape.
@@ -237,6 +239,10 @@ def load_encoder(folder: str | Path) -> WhisperEncoder:
             f"{folder / 'config.json'}: model_type is {config.get('model_type')!r}, "
             "expected 'whisper'"
         )
+    # Two seconds of import, for which no other encoder waits.
+    from transformers import WhisperConfig
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
     config = WhisperConfig(**config)
     config._attn_implementation = "sdpa"
     with torch.device("meta"):  # nothing is initialised at random: every tensor must be loaded
