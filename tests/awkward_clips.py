@@ -43,9 +43,13 @@ NAMES = {
 
 def build(tiny, file, **options):
     """The upstream of a file in NAMES."""
-    if NAMES[file] is None:
-        return build_whisper(tiny / file, **options)
-    if NAMES[file].startswith("tiny_"):
-        conf = load_conf(NAMES[file], CONF_DIR, {"ckpt": str(tiny / file), **options})
-        return build_upstream(conf)
-    return build_s3prl(NAMES[file], tiny / file, {}, **options)
+    return build_named(NAMES[file], tiny / file, **options)
+
+
+def build_named(name, ckpt, **options):
+    """The upstream of a checkpoint and what NAMES has for its kind."""
+    if name is None:
+        return build_whisper(ckpt, **options)
+    if name.startswith("tiny_"):
+        return build_upstream(load_conf(name, CONF_DIR, {"ckpt": str(ckpt), **options}))
+    return build_s3prl(name, ckpt, {}, **options)

@@ -5,13 +5,10 @@ import copy
 from functools import cache
 
 import torch
-from awkward_clips import CONF_DIR
+from awkward_clips import build_named
 from torch import nn
 
 from sertl.peft.slots import peft_of
-from sertl.upstream.build import build_upstream, load_conf
-from sertl.upstream.s3prl import build_s3prl
-from sertl.upstream.whisper import build_whisper
 
 FAMILIES = {
     "hubert_base.pt": "hubert_local",
@@ -67,11 +64,7 @@ class Model(nn.Module):
 
 @cache
 def _built(tiny, file):
-    if FAMILIES[file] is None:
-        return build_whisper(tiny / file)
-    if FAMILIES[file].startswith("tiny_"):
-        return build_upstream(load_conf(FAMILIES[file], CONF_DIR, {"ckpt": str(tiny / file)}))
-    upstream = build_s3prl(FAMILIES[file], tiny / file, {})
+    upstream = build_named(FAMILIES[file], tiny / file)
     upstream(torch.zeros(1, 800), torch.tensor([800]))  # S3PRL's weight norm is then a plain tensor
     return upstream
 
