@@ -150,9 +150,10 @@ class LocalAttributes(SERModel):
         self.online_clusters = OnlineClusters(clustered, self.num_clusters, decay, patience)
 
     def train(self, mode: bool = True) -> "LocalAttributes":
-        """The teacher stays in evaluation mode."""
+        """The teacher stays in evaluation mode, and so does the norm of frames clustered once."""
         super().train(mode)
         self.teacher.eval()
+        self.input_norm.eval()
         return self
 
     def start_from_upstream(self, upstream: nn.Module) -> None:

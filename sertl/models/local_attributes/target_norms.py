@@ -32,14 +32,19 @@ class FrameNorm(UtteranceNorm):
 
 
 class CorpusNorm(UtteranceNorm):
-    """Each dimension by moving averages of its mean and variance over all frames.
+    """Each dimension by mean and variance over all frames, as batch normalisation has them.
+
+    In training those of the micro-batch at hand, or, of a lone utterance, the moving averages; in
+    evaluation the averages. The averages lag behind a teacher that moves. In training that feeds
+    itself: all targets hold the lag, the student moves towards it, the teacher follows, and in the
+    end all frames share one cluster.
 
     Args:
         size: D.
         decay: Of the averages, per update; the first update sets them.
     """
 
-    def __init__(self, size: int, decay: float = 0.95):
+    def __init__(self, size: int, decay: float = 0.9):
         super().__init__()
         self.decay = decay
         self.register_buffer("mean", torch.zeros(size))
@@ -52,13 +57,14 @@ class CorpusNorm(UtteranceNorm):
     def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """As UtteranceNorm; in training mode the frames are counted for the averages.
 
-        Before the first update, where nothing was fitted, a batch is normed by itself.
+        Before the first update, where nothing was fitted, a batch is always normed by itself.
         """
         frames = frames.float()
         sums = _sums(frames[mask])
         if self.training:
             self.new += sums
-        mean, var = (self.mean, self.var) if self.known else _moments(sums)
+        by_itself = self.training and mask.any(dim=1).sum() > 1
+        mean, var = (self.mean, self.var) if self.known and not by_itself else _moments(sums)
         normed = (frames - mean) * (var + 1e-5).rsqrt()
         return normed.masked_fill(~mask[:, :, None], 0.0)
 

@@ -49,6 +49,30 @@ def test_clusters_of_real_frames():
     assert torch.equal(again[:, :12], labels) and (again[:, 12:] == -1).all()
 
 
+def corpus_labels(model, batch):
+    frames, lens, valid = model.frames(batch)
+    return model.targets(frames, lens, valid)[2]
+
+
+def test_the_way_of_the_whole_teacher_changes_no_label_of_a_corpus():
+    """What it adds to all frames alike would bring them, target by target, into one cluster."""
+    model, batch = make(target_norm="corpus", codebook="frames"), make_batch()
+    model.initialise([batch])
+    labels = corpus_labels(model, batch)
+    model.teacher.register_forward_hook(lambda module, given, out: 2.0 * out + 30.0)
+    assert torch.equal(corpus_labels(model, batch), labels)
+
+
+def test_offline_labels_do_not_depend_on_the_batch():
+    model, batch = make(target_norm="corpus", clusters="offline", centroids=4), make_batch()
+    model.initialise([batch])
+    labels = corpus_labels(model, batch)
+    model.train()
+    first = Batch(utt=batch.utt[:2], feats=batch.feats[:2], lens=batch.lens[:2])
+    own = corpus_labels(model, first)
+    assert torch.equal(own, labels[: len(own)])
+
+
 def after_an_update(model):
     """Which centroids an update moves, and how many frames each has: of all, of the masked."""
     before = model.online_clusters.centroids().clone()

@@ -1,5 +1,5 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Corpus norm: statistics of all frames by moving averages; the utterance's own mean stays."""
+"""Corpus norm: over all utterances, in training the batch's; what sets one apart stays."""
 
 import torch
 
@@ -37,6 +37,26 @@ def test_fitted_on_a_sample():
     assert norm.known == 1 and norm.mean.tolist() == [3.0, 2.0]
     shown = norm.eval()(frames[None], torch.ones(1, 3, dtype=torch.bool))
     torch.testing.assert_close(shown[0], normed)
+
+
+def test_in_training_a_batch_that_has_moved_is_normed_by_itself():
+    """What all frames share, such as the way of a teacher since the averages, is in no target."""
+    norm, (frames, mask) = CorpusNorm(1), frames_and_mask()
+    first = norm(frames, mask)
+    norm.after_step()
+    torch.testing.assert_close(norm(frames * 3.0 + 50.0, mask), first, rtol=1e-5, atol=1e-5)
+    shown = norm.eval()(frames + 50.0, mask)  # by the averages: the same speech, the same labels
+    torch.testing.assert_close(shown[mask], first[mask] + 50.0 / (8.0 + 1e-5) ** 0.5)
+
+
+def test_a_lone_utterance_keeps_what_sets_it_apart():
+    """By the averages; an utterance without frames that count is no company."""
+    norm, (frames, mask) = CorpusNorm(1), frames_and_mask()
+    first = norm(frames, mask)
+    norm.after_step()
+    torch.testing.assert_close(norm(frames[1:], mask[1:]), first[1:])
+    mask[0] = False
+    torch.testing.assert_close(norm(frames, mask)[1], first[1])
 
 
 def test_averages_move_after_an_update_and_only_in_training():
