@@ -32,6 +32,7 @@ from sertl.stages.start import start_model, start_of
 from sertl.stages.training_data import save_ids
 from sertl.train import distributed
 from sertl.train.loop import Trainer
+from sertl.train.saved_state import discard
 from sertl.train.trained import to_rebuild
 from sertl.upstream.precision import warn_of_slow_bf16
 
@@ -48,6 +49,7 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     device = distributed.init(use_gpu)
     if claim(out, inputs_of(opened, fold, protocol, start), redo) is fingerprint.Progress.DONE:
         logger.info("%s: already trained", out)
+        discard(out)  # as a run that was interrupted at the last line would leave it
         return
     if phase["optim_conf"]["autocast"] == "bf16":
         warn_of_slow_bf16("optim_conf.autocast", device.type)
@@ -70,6 +72,7 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
         found = {"selection": budget.words if budget else ALL_GIVEN} if splits else {}
         write_record(opened, trainer, state, select, budget, found)
         fingerprint.finish(out)
+        discard(out)
     distributed.barrier()
 
 

@@ -74,6 +74,15 @@ def save(trainer: Trainer) -> None:
     distributed.barrier()
 
 
+def discard(folder: Path) -> None:
+    """Delete what only a resume would read of a phase that is done, most of what it takes on disk.
+
+    Its last.pt, and the models of its selections, whose logs say all that was chosen by them.
+    """
+    for path in (folder / LAST, *folder.glob("select*/*.pt")):
+        path.unlink(missing_ok=True)
+
+
 def resume(trainer: Trainer) -> bool:
     """Put a trainer where last.pt says; False if there is none.
 

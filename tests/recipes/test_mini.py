@@ -123,6 +123,7 @@ def test_the_number_of_updates_comes_from_groups_of_speakers(mini):
     ]
     assert [e["epoch"] for e in held] == [0, 1, 2, 3, 4]  # 0: before any update
     assert len(read_table(folder / "train_ids")) == 240
+    assert list(folder.rglob("*.pt")) == [folder / "best.pt"]  # nothing is to be resumed
 
 
 def test_a_report_is_made_again_from_the_numbers_alone(mini):
