@@ -129,7 +129,8 @@ class FrameSample:
 
     def __init__(self, seed: int):
         self._generator = torch.Generator().manual_seed(seed)
-        self._frames, self._keys = None, torch.empty(0)
+        # One block from the beginning: one that grows leaves holes behind that nothing fits into.
+        self._room, self._keys = None, torch.empty(0)
 
     @property
     def total(self) -> int:
@@ -138,27 +139,31 @@ class FrameSample:
 
     def add(self, frames: torch.Tensor) -> None:
         """Add frames (N, D) float32."""
-        frames = frames.cpu()
-        self._frames = frames if self._frames is None else torch.cat([self._frames, frames])
-        new = torch.rand(len(frames), generator=self._generator)
-        # Every frame draws a key; those of the smallest keys stay.
-        self._keys, kept = torch.cat([self._keys, new]).topk(
-            min(len(self._frames), MAX_FRAMES), largest=False
-        )
-        self._frames = self._frames[kept]
+        if self._room is None:
+            self._room = torch.empty(MAX_FRAMES, frames.shape[1])  # untouched, it costs nothing
+        old, new = self.total, torch.rand(len(frames), generator=self._generator)
+        # Every frame draws a key; those of the smallest keys stay, where they are.
+        keys = torch.cat([self._keys, new])
+        total = min(len(keys), MAX_FRAMES)
+        stays = torch.zeros(len(keys), dtype=torch.bool)
+        stays[keys.topk(total, largest=False).indices] = True
+        places = torch.cat([(~stays[:old]).nonzero()[:, 0], torch.arange(old, total)])
+        comes = stays[old:]
+        self._room[places] = frames[comes.to(frames.device)].cpu()
+        self._keys = torch.cat([self._keys, new.new_empty(total - old)])
+        self._keys[places] = new[comes]
 
     def change(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
         """Replace the frames (N, D) by what a function makes of them."""
-        if self._frames is not None:
-            self._frames = function(self._frames).cpu()
+        if self._room is not None:
+            self._room[: self.total] = function(self._room[: self.total]).cpu()
 
     def sample(self, number: int, rng: np.random.Generator) -> np.ndarray:
         """(min(number, total), D): frames drawn without replacement."""
-        chosen = rng.choice(self.total, min(number, self.total), replace=False)
-        return self._frames.numpy()[chosen]
+        return self._room.numpy()[rng.choice(self.total, min(number, self.total), replace=False)]
 
     def blocks(self, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Every frame once, shuffled, in blocks (size, D); the last may be smaller."""
         order = rng.permutation(self.total)
         for first in range(0, self.total, size):
-            yield self._frames.numpy()[order[first : first + size]]
+            yield self._room.numpy()[order[first : first + size]]

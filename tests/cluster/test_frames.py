@@ -19,11 +19,20 @@ def test_every_frame_is_as_likely_to_stay(monkeypatch):
         sample = FrameSample(seed)
         for batch in torch.arange(100.0).split(10):
             sample.add(batch[:, None])
-        assert len(sample._frames) == 20
-        stayed[sample._frames.long()[:, 0]] += 1
+        assert sample.total == 20
+        stayed[sample.sample(20, np.random.default_rng(0)).astype(int)[:, 0]] += 1
     share = stayed / 400
     assert 0.1 < share.min() and share.max() < 0.3  # 0.2 and five standard deviations
     assert abs(share[:50].mean() - 0.2) < 0.02
+
+
+def test_it_stays_in_one_place_as_it_grows():
+    """Blocks of memory that grow and are kept by the allocator add up to many times the sample."""
+    sample, places = FrameSample(0), set()
+    for batch in torch.arange(100.0).split(10):
+        sample.add(batch[:, None])
+        places.add(sample._room.data_ptr())
+    assert len(places) == 1
 
 
 def test_blocks_hold_every_frame_once():
