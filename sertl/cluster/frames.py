@@ -149,7 +149,7 @@ class FrameSample:
         stays[keys.topk(total, largest=False).indices] = True
         places = torch.cat([(~stays[:old]).nonzero()[:, 0], torch.arange(old, total)])
         comes = stays[old:]
-        self._room[places] = frames[comes.to(frames.device)].cpu()
+        self._room[places] = frames.cpu()[comes]
         self._keys = torch.cat([self._keys, new.new_empty(total - old)])
         self._keys[places] = new[comes]
 

@@ -93,14 +93,13 @@ def test_everything_moves_unless_it_is_frozen(trained):
 
 def test_what_only_a_resume_would_read_goes_when_a_phase_is_done(trained):
     """Also what an older version, or a kill at the last line, has left."""
-    settings = ("optim_conf.epochs=1",)
-    folder, *_ = trained("tidy", *settings)
+    folder, *_ = trained("tidy")
     phase = folder / "target"
     assert [p.relative_to(folder) for p in folder.rglob("*.pt")] == [Path("target/best.pt")]
     (phase / "select1").mkdir(exist_ok=True)
     for name in ("last.pt", "select1/last.pt", "select1/best.pt"):
         (phase / name).touch()
-    trained("tidy", *settings)
+    trained("tidy")
     assert [p.relative_to(folder) for p in folder.rglob("*.pt")] == [Path("target/best.pt")]
 
 
