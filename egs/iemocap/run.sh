@@ -198,7 +198,7 @@ if in_stage 3; then
     if [[ ${run[normalise]} == true ]]; then pooled+=(--normalise); fi
     if [[ -n ${run[dump_layers]} ]]; then
       what="from which $method goes on"
-      pooled=(--layers "${run[dump_layers]}" --float32)
+      pooled=(--layers "${run[dump_layers]}" --float32 --resumed)
     fi
     for i in "${!sources[@]}"; do
       log "Stage 3: hidden states of $upstream ($what), ${sources[i]} -> ${dumps[i]}"

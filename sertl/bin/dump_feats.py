@@ -77,6 +77,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--merge", action="store_true", help="join what shards have written, and write nothing"
     )
+    parser.add_argument(
+        "--resumed",
+        action="store_true",
+        help="an encoder will go on from the highest of these layers (upstream_conf.from_layer): "
+        "refuse at once one that cannot",
+    )
     parser.add_argument("--redo", action="store_true", help="delete what is there and start again")
     return parser.parse_args()
 
@@ -111,6 +117,7 @@ def main() -> None:
         frames=args.frames or None,
         shard=Shard.parse(args.shard),
         merge=args.merge,
+        resumed=args.resumed,
     )
 
 

@@ -62,6 +62,7 @@ def dump_feats(
     frames: str | os.PathLike | None = None,
     shard: Shard | None = None,
     merge: bool = False,
+    resumed: bool = False,
 ) -> None:
     """Dump the features of every utterance, unless that is done; go on where a run was stopped.
 
@@ -81,6 +82,8 @@ def dump_feats(
         frames: With pool: a dump of frames, which is used if it is there, finished and fits.
         shard: Write only this part; a run without it then writes what is missing, and joins all.
         merge: Only join what shards have written.
+        resumed: An encoder will go on from the highest layer (Upstream.resume): refuse one that
+            cannot before its states are computed.
 
     Raises:
         SertlError: Bad audio, other inputs than those of what is there, no space; missing shards.
@@ -88,7 +91,8 @@ def dump_feats(
     batch_sec = check_dump(data, batch_sec, ngpu)
     devices = choose_devices(nj, ngpu)[: None if tuned is None else 1]
     utts = list(data.utts.values())
-    job = Job(conf, Path(out), dump_layers(conf), compress, batch_sec, tuple(pool), normalise)
+    layers = dump_layers(conf)
+    job = Job(conf, Path(out), layers, compress, batch_sec, tuple(pool), normalise, resumed)
     inputs = dump_inputs(utts, conf, compress and not pool)
     if tuned is not None:
         inputs["weights"] = tuned[1]

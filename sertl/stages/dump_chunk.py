@@ -48,6 +48,7 @@ class Job:
         batch_sec: Longest clip times number of clips in a forward pass, at most.
         pool: Statistics of the frames to write instead of them, a vector of each utterance.
         normalise: Layer-normalise every frame before it is pooled.
+        resumed: An encoder will go on from the highest layer (Upstream.resume).
     """
 
     conf: dict
@@ -57,6 +58,7 @@ class Job:
     batch_sec: float
     pool: tuple[str, ...] = ()
     normalise: bool = False
+    resumed: bool = False
 
     def prefix(self, layer: int, number: int) -> Path:
         """Path without suffix of a layer's ark and scp of chunk number."""

@@ -76,12 +76,18 @@ def run_chunks(
 
 
 def _build(job: Job, name: str, upstream: Upstream | None = None):
-    """The encoder, built from the job's conf if it is not given, on its device."""
+    """The encoder, built from the job's conf if it is not given, on its device.
+
+    Raises:
+        SertlError: If it is to go on from the dump later, and cannot.
+    """
     device = torch.device(name)
     # Convolutions in TF32, PyTorch's default on a GPU, would cost more than the 1e-4 promised.
     torch.backends.cudnn.allow_tf32 = False
     if upstream is None:
         upstream = build_upstream(job.conf)
+    if job.resumed:
+        upstream.check_resume(max(job.layers))
     return upstream.to(device), device
 
 

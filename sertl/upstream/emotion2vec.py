@@ -134,12 +134,15 @@ class Emotion2vecUpstream(FrameUpstream):
             x = F.gelu(F.layer_norm(x, x.shape[2:])).transpose(1, 2)
         return x.transpose(1, 2)
 
-    def run_blocks(self, x, padding, layers, first):
+    def check_resume(self, first):
+        super().check_resume(first)
         if first > 0:
             raise SertlError(
                 f"upstream_conf.from_layer is {first}: emotion2vec's blocks see tokens beside the "
                 "frames, which are not in a dump; it can go on from 0, what enters the first block"
             )
+
+    def run_blocks(self, x, padding, layers, first):
         model, tokens = self.model, self.model.extra_tokens.shape[1]
         beside = model.norm(model.extra_tokens).expand(x.shape[0], -1, -1)
         x = torch.cat([beside.to(x.dtype), x], dim=1)  # (B, K + T, D)

@@ -147,6 +147,14 @@ class Upstream(nn.Module):
             "known, so that it cannot go on from a hidden state"
         )
 
+    def check_resume(self, first: int) -> None:
+        """Refuse to go on from hidden state `first` where resume could not.
+
+        Raises:
+            SertlError: As windows, or because blocks need what is not in a hidden state.
+        """
+        self.windows(1)
+
     def encode_from(
         self, first: int, stretches: list[torch.Tensor], owner: list[int], layers: set[int]
     ) -> tuple[dict[int, torch.Tensor], list[int]]:
@@ -186,8 +194,9 @@ class Upstream(nn.Module):
             As forward.
 
         Raises:
-            SertlError: See windows.
+            SertlError: See check_resume.
         """
+        self.check_resume(first)
         stretches, owner = [], []
         for row, (length, number) in enumerate(zip(lens.tolist(), num_samples, strict=True)):
             parts = [length] if number is None else self.windows(number)

@@ -289,6 +289,14 @@ def test_too_little_disk_is_said_before_work(data, conf, tmp_path, monkeypatch):
         dump_feats(data, conf, tmp_path / "out")
 
 
+@pytest.mark.parametrize("nj", [1, 2])
+def test_what_no_encoder_can_go_on_from_is_refused_before_work(data, ckpts, tmp_path, nj):
+    conf = make_conf(ckpts[0], pad_to_30s=True, layers=[1])
+    with pytest.raises(SertlError, match="from_layer: with pad_to_30s"):
+        dump_feats(data, conf, tmp_path / "out", nj=nj, resumed=True)
+    assert not list(tmp_path.glob("out/**/*.ark"))
+
+
 def test_command_with_two_workers_names_bad_audio(data, ckpts, tmp_path):
     """The whole way: parsing, workers, an error in one of them, exit status 1, no traceback."""
     Path(data.utts["s1-u11"].wav).write_bytes(b"not audio at all" * 2400)

@@ -96,9 +96,9 @@ def test_windows_of_a_long_clip(tiny):
 def test_what_cannot_go_on(tiny):
     padded = build_whisper(tiny / "whisper", pad_to_30s=True)
     with pytest.raises(SertlError, match="pad_to_30s"):
-        padded.windows(16000)
+        padded.check_resume(1)
     with pytest.raises(SertlError, match="from_layer"):
-        build_s3prl("fbank", None, {}).windows(16000)
+        build_s3prl("fbank", None, {}).check_resume(1)
 
 
 def test_emotion2vec_goes_on_from_its_convolutions_alone(tiny, clips):
@@ -109,5 +109,6 @@ def test_emotion2vec_goes_on_from_its_convolutions_alone(tiny, clips):
     found, _ = upstream.resume(state, frames, lens.tolist(), 0, [1, 3])
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    upstream.check_resume(0)
     with pytest.raises(SertlError, match="from_layer is 1: emotion2vec's blocks see tokens"):
         upstream.resume(state, frames, lens.tolist(), 1, [3])
