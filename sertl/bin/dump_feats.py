@@ -54,20 +54,7 @@ def arguments() -> argparse.Namespace:
         help="padded seconds of audio per forward pass (default: "
         f"{BATCH_SEC['cpu']:g} on a CPU, {BATCH_SEC['cuda']:g} on a GPU)",
     )
-    parser.add_argument(
-        "--pool",
-        default="",
-        help="store statistics of the frames instead of them, a vector of each utterance: mean, "
-        "std, max, min, q25 and so on, as in mean,std",
-    )
-    parser.add_argument(
-        "--normalise", action="store_true", help="with --pool: layer-normalise every frame first"
-    )
-    parser.add_argument(
-        "--frames",
-        default="",
-        help="with --pool: a dump of frames that saves running the encoder, if it is there",
-    )
+    pool_options(parser)
     parser.add_argument(
         "--shard",
         default="",
@@ -85,6 +72,24 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--redo", action="store_true", help="delete what is there and start again")
     return parser.parse_args()
+
+
+def pool_options(parser: argparse.ArgumentParser) -> None:
+    """What is stored of an utterance, if not its frames."""
+    parser.add_argument(
+        "--pool",
+        default="",
+        help="store statistics of the frames instead of them, a vector of each utterance: mean, "
+        "std, max, min, q25 and so on, as in mean,std",
+    )
+    parser.add_argument(
+        "--normalise", action="store_true", help="with --pool: layer-normalise every frame first"
+    )
+    parser.add_argument(
+        "--frames",
+        default="",
+        help="with --pool: a dump of frames that saves running the encoder, if it is there",
+    )
 
 
 def main() -> None:

@@ -82,20 +82,16 @@ def dump_feats(
         frames: With pool: a dump of frames, which is used if it is there, finished and fits.
         shard: Write only this part; a run without it then writes what is missing, and joins all.
         merge: Only join what shards have written.
-        resumed: An encoder will go on from the highest layer (Upstream.resume): refuse one that
-            cannot before its states are computed.
+        resumed: An encoder will go on from the highest layer: refuse at once one that cannot.
 
     Raises:
         SertlError: Bad audio, other inputs than those of what is there, no space; missing shards.
     """
-    batch_sec = check_dump(data, batch_sec, ngpu)
-    devices = choose_devices(nj, ngpu)[: None if tuned is None else 1]
+    batch_sec, devices = check_dump(data, batch_sec, nj, ngpu, here=tuned is not None)
     utts = list(data.utts.values())
     layers = dump_layers(conf)
     job = Job(conf, Path(out), layers, compress, batch_sec, tuple(pool), normalise, resumed)
-    inputs = dump_inputs(utts, conf, compress and not pool)
-    if tuned is not None:
-        inputs["weights"] = tuned[1]
+    inputs = dump_inputs(utts, conf, compress and not pool, tuned and tuned[1])
     store = _pool_source(frames, inputs, job, redo) if pool else None
     with claimed(job, inputs, redo, shard) as progress:
         if progress is fingerprint.Progress.DONE:
@@ -136,15 +132,20 @@ def _finish(job: Job, chunks: Sequence[Chunk]) -> None:
     )
 
 
-def check_dump(data: DataDir, batch_sec: float | None, ngpu: int) -> float:
-    """Refuse what cannot be dumped; return the seconds of a forward pass."""
+def check_dump(
+    data: DataDir, batch_sec: float | None, nj: int, ngpu: int, here: bool
+) -> tuple[float, list[str]]:
+    """Refuse what cannot be dumped; return the seconds of a forward pass, and the devices.
+
+    here: All in this very process, on the first device.
+    """
     if not data.utts:
         raise SertlError(f"{data.path} has no utterances")
     if batch_sec is None:
-        return BATCH_SEC["cuda" if ngpu else "cpu"]
+        batch_sec = BATCH_SEC["cuda" if ngpu else "cpu"]
     if not batch_sec > 0:
         raise SertlError(f"--batch-sec is {batch_sec}, expected more than 0")
-    return batch_sec
+    return batch_sec, choose_devices(nj, ngpu)[: 1 if here else None]
 
 
 def _pool_source(
@@ -217,10 +218,16 @@ def _pool_chunks(store: FeatsStore, job: Job, todo: Sequence[Chunk]) -> Iterator
         yield chunk
 
 
-def dump_inputs(utts: Sequence[Utterance], conf: dict, compress: bool) -> dict:
-    """Everything the files depend on. The numbers of processes and of clips per batch do not."""
+def dump_inputs(
+    utts: Sequence[Utterance], conf: dict, compress: bool, weights: str | None = None
+) -> dict:
+    """Everything the files depend on. The numbers of processes and of clips per batch do not.
+
+    weights: Hash of the encoder's, if they are not its checkpoint's.
+    """
     return {
         **describe(conf),
+        **({} if weights is None else {"weights": weights}),
         "layers": dump_layers(conf),
         "format": "16 bit" if compress else "float32",
         "dump_version": DUMP_VERSION,
