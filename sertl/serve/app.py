@@ -26,10 +26,11 @@ from sertl.errors import SertlError, unknown_name
 from sertl.serve.limits import Limits, check_length, check_size, check_token, keep
 from sertl.serve.request_queue import Batcher, Busy
 from sertl.serve.streaming import router as streaming
+from sertl.serve.timelines import Timelines
 from sertl.use.opening import AnyPredictor
 from sertl.use.prediction import as_fields
 from sertl.use.speech_detector import DETECTORS
-from sertl.use.timeline import Plan, segment_fields, timeline
+from sertl.use.timeline import Plan, segment_fields
 
 PAGE = Path(__file__).parent / "page"
 guarded = APIRouter(dependencies=[Depends(check_token)])
@@ -63,12 +64,14 @@ def make_app(
             yield
         for batcher in app.state.batchers.values():
             batcher.close()
+        app.state.timelines.close()
 
     app = FastAPI(title="sertl", version=__version__, lifespan=lifespan, docs_url=None)
     app.openapi_version = "3.0.2"  # which the bundled page of /docs can show
     app.state.models, app.state.limits = dict(models), limits or Limits()
     app.state.vad, app.state.examples = vad, dict(examples or {})
     app.state.batchers = {name: Batcher(model) for name, model in models.items()}
+    app.state.timelines = Timelines(app.state.limits.timelines)
     app.state.streams = 0
     app.middleware("http")(_before_reading)
     app.include_router(guarded)
@@ -238,11 +241,12 @@ async def recording_timeline(
     try:
         check_length(path, shown, limits.recording_sec)
         plan = Plan(vad=state.vad, spk=speaker or None)
-        work = asyncio.to_thread(timeline, predictor, str(path), plan)
         try:
-            found = await asyncio.wait_for(work, limits.timeout_sec)
+            found = await state.timelines.make(predictor, str(path), plan, limits.timeout_sec)
         except TimeoutError as error:
             raise HTTPException(504, f"no timeline within {limits.timeout_sec:g} s") from error
+        except Busy:
+            raise
         except (SertlError, soundfile.SoundFileError) as error:
             raise SertlError(str(error).replace(str(path), shown)) from error
     finally:

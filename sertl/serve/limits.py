@@ -27,6 +27,7 @@ class Limits:
         files: Of one request.
         timeout_sec: Until a prediction must be there.
         streams: Open at a time.
+        timelines: Made at a time.
         token: That requests must bear; "" for none.
     """
 
@@ -37,6 +38,7 @@ class Limits:
     files: int = 32
     timeout_sec: float = 60.0
     streams: int = 8
+    timelines: int = 4
     token: str = ""
 
 

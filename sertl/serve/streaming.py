@@ -18,6 +18,7 @@ from sertl.use.stream import EmotionStream
 from sertl.use.timeline import Plan, Segment, segment_fields
 
 LONGEST_CHUNK = 1 << 20  # bytes
+LONGEST_REASON = 123  # bytes, of a frame that closes
 REFUSED, TOO_MANY = 1008, 1013  # of RFC 6455's registry
 
 router = APIRouter()
@@ -99,6 +100,6 @@ async def _send(socket: WebSocket, segment: Segment) -> None:
 async def _refuse(socket: WebSocket, code: int, reason: str) -> None:
     try:
         await socket.send_json({"error": reason})
-        await socket.close(code, reason[:100])
+        await socket.close(code, reason.encode()[:LONGEST_REASON].decode(errors="ignore"))
     except (RuntimeError, WebSocketDisconnect):  # the other side has gone already
         pass

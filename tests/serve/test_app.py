@@ -95,12 +95,15 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read():
 
 def test_late_and_many_requests():
     gate = threading.Event()
-    limits = Limits(timeout_sec=0.2)
+    limits = Limits(timeout_sec=0.2, timelines=1)
     app = make_app({"m": FakePredictor(slow=gate)}, limits, "energy")
     with testclient.TestClient(app) as client:
-        late = client.post("/predict", files=upload(("a.wav", LOUD)))
-        assert late.status_code == 504 and "0.2 s" in late.json()["detail"]
-        gate.set()
+        late = [client.post("/predict", files=upload(("a.wav", LOUD)))]
+        late += [client.post("/timeline", files={"file": ("a.wav", LOUD)}) for _ in range(2)]
+        gate.set()  # before anything can fail: leaving waits for what is asked
+        assert [answer.status_code for answer in late] == [504, 504, 503]
+        assert "0.2 s" in late[0].text and "0.2 s" in late[1].text
+        assert "1 timelines are being made" in late[2].text
         assert client.get("/health").json()["status"] == "ok"
 
 
@@ -160,6 +163,14 @@ def test_chunks_that_are_no_samples(client, chunk):
         socket.send_bytes(chunk)
         assert "error" in socket.receive_json()
     assert client.app.state.streams == 0
+
+
+def test_the_reason_of_a_refusal_fits_into_its_frame(client):
+    with client.websocket_connect("/stream") as socket:
+        socket.send_json({"model": "ß" * 100})
+        assert "ß" * 100 in socket.receive_json()["error"]
+        reason = socket.receive()["reason"]
+    assert 100 < len(reason.encode()) <= 123 and "ß" in reason
 
 
 def test_too_many_streams():
