@@ -8,6 +8,7 @@ tables of the same database, such as the speaker of a file, is joined by the fil
 """
 
 import csv
+import io
 import logging
 import math
 import os
@@ -67,7 +68,8 @@ def read_rows(path: Path, separator: str = "") -> list[dict[str, str]]:
         raise SertlError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
     head = text.split("\n", 1)[0]
     separator = separator or max("\t,;", key=head.count)
-    lines = csv.reader(text.splitlines(), delimiter=separator)
+    # Not splitlines: transcripts hold U+0085, Windows-1252's ellipsis, which it takes for an end.
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         names = [name.strip() for name in next(lines, [])]
         if not any(names):

@@ -93,7 +93,7 @@ class Output:
         """Cut a line that is not whole, and the vectors that have no line."""
         content = self.partial.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
-        self.done = [self.utt_of(line) for line in whole.decode().splitlines()]
+        self.done = [self.utt_of(line) for line in whole.decode().split("\n")[:-1]]
         if self.vectors:
             with open(self._spool, "a+b") as stream:
                 stream.seek(0)

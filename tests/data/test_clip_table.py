@@ -39,6 +39,15 @@ def test_what_a_line_says(tmp_path, separator, caplog):
     assert "wav is 'file', emo is 'emotion', spk is 'speaker', gender is 'sex'" in caplog.text
 
 
+def test_only_line_ends_end_lines(tmp_path):
+    """U+0085 is Windows-1252's ellipsis in MELD's words; U+2028 comes with web text."""
+    path = tmp_path / "t.csv"
+    words = 'well\u0085 I\u2028 mean\x0c\x1c it\n"said"'
+    quoted = words.replace('"', '""')
+    path.write_text(f'file,emotion,speaker,text\r\na.wav,sad,p,"{quoted}"\r\nb.wav,sad,p,x\r\n')
+    assert [u.text for u in clips(path)] == ['well I mean it "said"', "x"]
+
+
 def test_absolute_paths_give_ids_below_the_folder_that_holds_all(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("path,label,spk\n/x/y/a/1.wav,s,p\n/x/y/b/1.flac,t,q\n")

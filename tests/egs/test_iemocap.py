@@ -35,7 +35,7 @@ TEXTS = {
         "F:",
         "Ses01F_impro01_F000 [101.2000-103.8500]: It's [LAUGHTER] me.",
         "Ses01F_impro01_MXX0 [103.9000-103.9500]: Hm.",
-        "Ses01F_impro01_M000 [104.0000-105.0000]: Late,   as always.",
+        "Ses01F_impro01_M000 [104.0000-105.0000]: Late,\x85   as always.",
         "Ses01M_script01_1_F003 [106.0000-107.0000]: Yes!",
     ],
     "Ses01M_script01_1": ["Ses01M_script01_1_M001 [001.0000-002.0000]: The café is open."],

@@ -1,6 +1,8 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Lines and vectors of an interrupted run: whole ones stay, the rest is cut."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,10 @@ KEY = {"model": "m"}
 
 def first_word(line):
     return line.split()[0]
+
+
+def json_utt(line):
+    return json.loads(line)["utt"]
 
 
 def fill(path, key, utts, vectors="", stop_after=None):
@@ -53,6 +59,21 @@ def test_goes_on_after_the_last_whole_line(tmp_path, kind, damage):
     if kind == "ark":
         scp = read_scp(tmp_path / "v.scp")
         assert [read_array(scp[u], u)[0] for u in utts] == [0, 1, 2, 3]
+
+
+def test_odd_names_are_taken_up(tmp_path):
+    """Blanks that Unicode calls line ends are none here: JSON lines hold them as they are."""
+    path, utts = tmp_path / "out.txt", ["a\u2028a", "b\x85", "c"]
+    for stop_after in (1, 2):
+        with pytest.raises(KeyboardInterrupt), Output(str(path), KEY, json_utt) as output:
+            assert output.done == utts[: stop_after - 1]
+            output.write(
+                utts[stop_after - 1],
+                json.dumps({"utt": utts[stop_after - 1]}, ensure_ascii=False) + "\n",
+            )
+            raise KeyboardInterrupt
+    with Output(str(path), KEY, json_utt) as output:
+        assert output.done == utts[:2]
 
 
 def test_another_model_starts_anew(tmp_path):

@@ -80,7 +80,7 @@ def read_lines(path: Path, pattern: re.Pattern | None) -> list[Row]:
         SertlError: All lines that are not such rows.
     """
     rows, problems = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -22,7 +22,8 @@ def read_transcripts(sessions: list[Path]) -> dict[str, str]:
     odd = []
     for session in sessions:
         for file in sorted((session / "dialog" / "transcriptions").glob("Ses*.txt")):
-            for number, line in enumerate(_decode(file.read_bytes()).splitlines(), start=1):
+            # Not splitlines, for which a Latin-1 byte 0x85, an ellipsis, would end a line.
+            for number, line in enumerate(_decode(file.read_bytes()).split("\n"), start=1):
                 line = line.strip()
                 match = LINE.fullmatch(line)
                 if match is None:

@@ -41,7 +41,7 @@ def read_segments(path: Path) -> dict[str, tuple[float, float, str]]:
         SertlError: A line of another form.
     """
     found = {}
-    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), start=1):
+    for number, line in enumerate(path.read_text("utf-8", "replace").split("\n"), start=1):
         if not line.strip():
             continue
         parts = line.split(SEPARATOR)
