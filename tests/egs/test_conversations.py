@@ -26,7 +26,10 @@ def meld(tmp_path, write_wav):
             '1,"\u201cOh, no!\u201d",Ross,Surprise,negative,0,0,8,21',
             '2,"It\u0092s, well",The Doctor,neutral,neutral,125,3,8,21',
         ],  # fmt: skip
-        "dev": ["1,Hi\u0085 you,Rachel,joy,positive,0,0,1,1", "2,Bye,Rachel,joy,positive,110,7,1,1"],
+        "dev": [
+            "1,Hi\u0085 you,Rachel,joy,positive,0,0,1,1",
+            "2,Bye,Rachel,joy,positive,110,7,1,1",
+        ],
         "test": ["1,Hm,Gunther,neutral,neutral,0,0,1,1"],
     }
     for part, folder in (("train", "train_splits"), ("dev", "dev_splits_complete"),
