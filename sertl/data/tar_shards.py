@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 NAMES = {"wav": "wav", "utt": "utt", "spk": "spk", "emo": "emotion"}  # first columns of a table
 OTHER_AUDIO = (".ogg", ".opus", ".aiff", ".aif", ".au", ".mp3", ".w64", ".caf")
 TEXTS = {".txt": "text", ".cls": "emo"}  # of other writers
+VAD = ("valence", "arousal", "dominance")
 SUFFIXES = (*AUDIO, *OTHER_AUDIO)
 
 
@@ -155,7 +156,9 @@ def _sample(path: Path, stem: str, known: dict, places: list[Member]) -> Iterato
     row = {"utt": PurePath(stem).name, "wav": str(places[0])}
     for name, value in known.items():
         if name == "vad":
-            row |= dict(zip(("valence", "arousal", "dominance"), map(str, value), strict=True))
+            if not isinstance(value, list) or len(value) != len(VAD):
+                raise SertlError(f"{path}: sample {stem}: vad is {value!r}, expected three numbers")
+            row |= dict(zip(VAD, map(str, value), strict=True))
         elif name == "part":
             row["split"] = str(value)
         elif not isinstance(value, dict | list) and value is not None:

@@ -104,6 +104,8 @@ def test_shards_of_other_writers(tmp_path):
     [
         ([("a.json", b"{}")], "sample a has 0 recordings"),
         ([("a.wav", b"x"), ("a.flac", b"x")], "sample a has 2 recordings"),
+        ([("a.wav", b"x"), ("a.json", b'{"vad": 3.2}')], "sample a: vad is 3.2, expected three"),
+        ([("a.wav", b"x"), ("a.json", b'{"vad": [1, 2]}')], "expected three numbers"),
         ([("a.wav", b"x"), ("a.json", b"[1]")], "expected an object"),
         ([("a.wav", b"x"), ("a.json", b"{")], "is not JSON"),
         ([], "no samples"),
