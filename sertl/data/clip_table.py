@@ -68,7 +68,7 @@ def read_rows(path: Path, separator: str = "") -> list[dict[str, str]]:
         raise SertlError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
     head = text.split("\n", 1)[0]
     separator = separator or max("\t,;", key=head.count)
-    # Not splitlines: transcripts hold U+0085, Windows-1252's ellipsis, which it takes for an end.
+    # Not splitlines, for which U+0085 ends a line: Windows-1252's ellipsis, read as Latin-1.
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         names = [name.strip() for name in next(lines, [])]

@@ -40,7 +40,7 @@ def test_what_a_line_says(tmp_path, separator, caplog):
 
 
 def test_only_line_ends_end_lines(tmp_path):
-    """U+0085 is Windows-1252's ellipsis in MELD's words; U+2028 comes with web text."""
+    """U+0085 is Windows-1252's ellipsis, read as Latin-1; U+2028 comes with web text."""
     path = tmp_path / "t.csv"
     words = 'well\u0085 I\u2028 mean\x0c\x1c it\n"said"'
     quoted = words.replace('"', '""')
