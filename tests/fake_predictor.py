@@ -17,8 +17,10 @@ class FakePredictor:
     def __init__(self, remembers=False, slow=None):
         self.labels, self.remembers, self.slow = CLASSES["emo"], remembers, slow
         self.asked, self.kept, self._turn = [], [], threading.Lock()
+        self.entered = threading.Event()
 
     def predict(self, wavs, speakers=None, vectors=False, remember=True):
+        self.entered.set()
         if self.slow is not None:
             self.slow.wait()
         with self._turn:

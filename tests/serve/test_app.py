@@ -4,6 +4,7 @@
 import io
 import json
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from fake_predictor import FakePredictor, hush, voice
 
 testclient = pytest.importorskip("fastapi.testclient")
 pytest.importorskip("swagger_ui_bundle")
+from sertl.serve import timelines  # noqa: E402
 from sertl.serve.app import make_app  # noqa: E402
 from sertl.serve.limits import Limits  # noqa: E402
 
@@ -93,8 +95,10 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read():
         assert parts.status_code == 411
 
 
-def test_late_and_many_requests():
+def test_late_and_many_requests(monkeypatch):
     gate = threading.Event()
+    # The timeline's thread is never late, so that it holds its place, however slowly it begins.
+    monkeypatch.setattr(timelines, "time", SimpleNamespace(monotonic=lambda: 0.0))
     limits = Limits(timeout_sec=0.2, timelines=1)
     app = make_app({"m": FakePredictor(slow=gate)}, limits, "energy")
     with testclient.TestClient(app) as client:

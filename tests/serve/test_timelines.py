@@ -4,11 +4,13 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import soundfile
 from fake_predictor import FakePredictor, voice
 
+from sertl.serve import timelines as module
 from sertl.serve.request_queue import Busy
 from sertl.serve.timelines import Timelines, Until
 from sertl.use.timeline import Plan
@@ -22,14 +24,18 @@ def path(tmp_path):
     return str(tmp_path / "a.wav")
 
 
-def test_one_too_many_is_refused_until_work_has_ended(path):
+def test_one_too_many_is_refused_until_work_has_ended(path, monkeypatch):
     """A late one has its place as long as its thread is at work, not as long as anybody waits."""
-    gate = threading.Event()
+    gate, now = threading.Event(), [0.0]
+    # Work is late when this test says so, however slowly its thread comes to the first segment.
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     timelines, slow = Timelines(1), FakePredictor(slow=gate)
     with pytest.raises(TimeoutError):
         asyncio.run(timelines.make(slow, path, PLAN, 0.05))
     with pytest.raises(Busy, match="1 timelines are being made"):
         asyncio.run(timelines.make(FakePredictor(), path, PLAN, 60.0))
+    assert slow.entered.wait(600)
+    now[0] = 1.0
     gate.set()
     timelines.close()
     timelines._threads.shutdown(wait=True)
