@@ -162,7 +162,7 @@ def groups_of(options: Mapping[str, str], default: int) -> int:
         SertlError: No whole number.
     """
     groups = options.get("groups", str(default))
-    if not groups.isdigit():
+    if not groups.isdecimal():
         raise SertlError(f"groups={groups}: expected a whole number")
     return int(groups)
 

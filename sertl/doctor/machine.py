@@ -79,7 +79,7 @@ def memory() -> Iterator[Finding]:
         return
     text = f"{available:.1f} of {total:.1f} GiB available"
     limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and limit.read_text().strip().isdigit():
+    if limit.is_file() and limit.read_text().strip().isdecimal():
         allowed = int(limit.read_text()) / 2**30
         used = int(limit.with_name("memory.current").read_text()) / 2**30
         used -= _reclaimable_gib(limit.with_name("memory.stat"))

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TextIO
 
 from sertl.errors import SertlError
@@ -23,8 +24,20 @@ class _Stage:
     total: int = 0
     counts: Counter = field(default_factory=Counter)
     running: int = 0
-    spent: float = 0.0  # seconds of jobs that ended well
+    timed: int = 0  # jobs that were begun and ended well meanwhile
+    spent: float = 0.0  # their seconds
     dev: float | None = None
+
+    @property
+    def ended(self) -> int:
+        return sum(self.counts.values())
+
+    def left(self) -> float | None:
+        """Seconds at the pace so far; None with nothing to judge it by."""
+        if self.ended == self.total:
+            return 0.0
+        rest = (self.total - self.ended) / max(1, self.running)
+        return self.spent / self.timed * rest if self.timed else None
 
 
 class StageBoard:
@@ -54,6 +67,8 @@ class StageBoard:
         default = TERMINAL_SEC if self._in_place else EVERY_SEC
         self._every = default if every_sec is None else every_sec
         self._begun: dict[str, float] = {}
+        # Of jobs that have run before, a part or all may be done: their time says nothing.
+        self._before = {j.key for j in jobs if "--redo" not in j.command and Path(j.key).is_file()}
         self._told, self._shown, self._last = time.monotonic(), 0, ""
 
     def started(self, jobs: Sequence[Job]) -> None:
@@ -66,7 +81,9 @@ class StageBoard:
         stage = self._stages[job.stage]
         if not why:
             stage.counts["done"] += 1
-            stage.spent += time.monotonic() - self._begun[job.key]
+            if job.key not in self._before:
+                stage.timed += 1
+                stage.spent += time.monotonic() - self._begun[job.key]
             self._note_dev(job)
         else:
             stage.counts["skipped" if why == SKIPPED else "failed"] += 1
@@ -74,7 +91,7 @@ class StageBoard:
 
     def look(self, running: Sequence[Job]) -> None:
         """As Board."""
-        over = all(sum(s.counts.values()) == s.total for s in self._stages.values())
+        over = all(stage.ended == stage.total for stage in self._stages.values())
         if not over and time.monotonic() - self._told < self._every:
             return
         self._told = time.monotonic()
@@ -86,9 +103,13 @@ class StageBoard:
         self._show([f"  {line}" for line in self.lines()])
 
     def lines(self) -> list[str]:
-        """One for each stage."""
-        width = max(map(len, self._stages), default=0)
-        return [f"{name:<{width}}  {_words(stage)}" for name, stage in self._stages.items()]
+        """One for each stage; none is over before the one that it waits for."""
+        width, found, left = max(map(len, self._stages), default=0), [], 0.0
+        for name, stage in self._stages.items():
+            own = stage.left()
+            left = None if own is None or left is None else max(own, left)
+            found.append(f"{name:<{width}}  {_words(stage, left)}")
+        return found
 
     def _note_dev(self, job: Job) -> None:
         found, stage = self._dev_of(job), self._stages[job.stage]
@@ -108,15 +129,12 @@ class StageBoard:
         self._shown = len(lines)
 
 
-def _words(stage: _Stage) -> str:
-    done, ended = stage.counts["done"], sum(stage.counts.values())
-    words = [f"{done} of {stage.total} done"]
+def _words(stage: _Stage, left: float | None) -> str:
+    words = [f"{stage.counts['done']} of {stage.total} done"]
     words += [f"{stage.running} running"] if stage.running else []
     words += [f"{stage.counts[w]} {w}" for w in ("failed", "skipped") if stage.counts[w]]
     words += [f"best dev UA {percent(stage.dev)}"] if stage.dev is not None else []
-    if done and ended < stage.total:
-        left = stage.spent / done * (stage.total - ended) / max(1, stage.running)
-        words.append(f"about {duration(left)} left")
+    words += [f"about {duration(left)} left"] if left and stage.ended < stage.total else []
     return ", ".join(words)
 
 

@@ -70,7 +70,7 @@ def torchrun(place: Placement, processes: int, job: int, env: Mapping[str, str])
             "where do the nodes meet? give --rendezvous HOST:PORT, or start it with srun"
         )
     host, _, port = found.rpartition(":")
-    if not host or not port.isdigit() or not 1024 <= int(port) + job <= 65535:
+    if not host or not port.isdecimal() or not 1024 <= int(port) + job <= 65535:
         raise SertlError(
             f"--rendezvous {found}: expected HOST:PORT, with ports up to {job} above it free"
         )
@@ -81,7 +81,7 @@ def torchrun(place: Placement, processes: int, job: int, env: Mapping[str, str])
 def _slurm_meeting(env: Mapping[str, str]) -> str:
     """The first node of Slurm's job, and a port that follows from the job's number."""
     names, number = env.get("SLURM_JOB_NODELIST", ""), env.get("SLURM_JOB_ID", "")
-    if not names or not number.isdigit():
+    if not names or not number.isdecimal():
         return ""
     first = _scontrol("hostnames", names).split()[0]
     shown = _scontrol("node", first, "--oneliner")

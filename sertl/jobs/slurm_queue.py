@@ -225,7 +225,7 @@ def minutes(text: str) -> int:
 def _whole(options: dict[str, str], name: str, otherwise: int) -> int:
     """Take a whole number of at least 1 out of options."""
     text = options.pop(name, str(otherwise))
-    check_count(f"{name}={text}", int(text) if text.isdigit() else text)
+    check_count(f"{name}={text}", int(text) if text.isdecimal() else text)
     return int(text)
 
 

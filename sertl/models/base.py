@@ -105,6 +105,11 @@ class SERModel(nn.Module):
         self.shifts: dict[str, torch.Tensor] = {}
         self.collected: dict[str, torch.Tensor] | None = None
 
+    @property
+    def classifies(self) -> bool:
+        """Whether training says anything of whole utterances; then some head reads `centred`."""
+        return bool({*self.needs} - {"text", "pseudo"})
+
     def train(self, mode: bool = True) -> "SERModel":
         """As in torch, but what is frozen as a whole stays in evaluation mode."""
         super().train(mode)

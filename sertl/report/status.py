@@ -129,7 +129,7 @@ def status_table(exp: Path, found: Mapping[Run, Sequence[PhaseStatus]]) -> Table
 def _folds_of(data: Path) -> range:
     path = data / "num_folds"
     text = path.read_text().strip() if path.is_file() else ""
-    return range(1, int(text) + 1) if text.isdigit() else range(0)
+    return range(1, int(text) + 1) if text.isdecimal() else range(0)
 
 
 def _score(run: Run) -> str:

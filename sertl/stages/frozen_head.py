@@ -2,8 +2,10 @@
 """What a phase without labels is worth while it trains: a head solved on its frozen output.
 
 Each time the phase looks at dev, a regression is solved on the vectors of the fold's labelled
-training set and scored on its dev set. No gradient comes of it. It chooses lambda where there are
-several (train/kept_share.py), and else nothing; the report draws the curve.
+training set and scored on its dev set. Speakers are normalised as a phase that classifies would:
+in the features where they were dumped, in the vectors where the encoder is live. No gradient comes
+of it. It chooses lambda where there are several (train/kept_share.py), and else nothing; the report
+draws the curve.
 """
 
 from pathlib import Path
@@ -15,6 +17,7 @@ from sertl.data.datadir import DataDir
 from sertl.data.dataset import UttDataset
 from sertl.data.folds import FoldDir
 from sertl.data.own_classes import heads_of
+from sertl.data.speaker_norm import SpeakerNorm, fit_speaker_norm, shifts
 from sertl.models.base import SERModel
 from sertl.nn.own_heads import log_probs, of_own_head
 from sertl.score import metrics
@@ -31,12 +34,18 @@ class FrozenHead:
         opened: The phase.
         train: The fold's training set, with labels.
         dev: Its dev set.
+        norm: How speakers are normalised in dumped features.
     """
 
-    def __init__(self, opened: OpenPhase, train: DataDir, dev: DataDir):
+    def __init__(
+        self, opened: OpenPhase, train: DataDir, dev: DataDir, norm: SpeakerNorm | None = None
+    ):
         self.data_conf = opened.phase["data_conf"]
-        self.labels = train.labels
+        self.labels, self.seed = train.labels, opened.run.seed
+        self.live = opened.inputs.live
         self.sets = [opened.dataset(part) for part in (train, dev)]
+        for data in self.sets:
+            data.normalise_speakers(norm, self.seed)
 
     @torch.no_grad()
     def judge(
@@ -44,9 +53,12 @@ class FrozenHead:
     ) -> dict[str, float]:
         """UA and balanced cross-entropy on dev."""
         model.eval()
-        (vectors, classes), (held, wanted) = (
-            self._vectors(model, data, device, dtype) for data in self.sets
-        )
+        heard = [self._vectors(model, data, device, dtype) for data in self.sets]
+        if self.live:
+            heard = self._without_speakers(heard)
+        known = [[i for i, c in enumerate(data.emo) if c >= 0] for data in self.sets]
+        vectors, held = (own[rows] for own, rows in zip(heard, known, strict=True))
+        classes, wanted = (torch.tensor([c for c in s.emo if c >= 0]) for s in self.sets)
         problem = LinearProblem(vectors, device)
         heads = heads_of(self.labels)
         ((found,),) = problem.logistic(
@@ -61,20 +73,32 @@ class FrozenHead:
 
     def _vectors(
         self, model: SERModel, data: UttDataset, device: torch.device, dtype: torch.dtype | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, P) vectors and (N,) classes of the utterances that have one."""
-        vectors, classes = [], []
-        known = [i for i, c in enumerate(data.emo) if c >= 0]
+    ) -> torch.Tensor:
+        """(N, P) vectors of all utterances."""
+        rows: list[torch.Tensor] = [torch.empty(0)] * len(data)
         size, sec = self.data_conf["batch_size"], self.data_conf["batch_sec"]
-        for indices in ordered_batches(known, data.durs_sec, size, sec):
+        for indices in ordered_batches(range(len(data)), data.durs_sec, size, sec):
             batch = data.batch(indices).to(device)
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
-                vectors.append(model.utterance_vectors(batch).float().cpu())
-            classes.append(batch.emo.cpu())
-        return torch.cat(vectors), torch.cat(classes)
+                vectors = model.utterance_vectors(batch).float().cpu()
+            for index, vector in zip(indices, vectors, strict=True):
+                rows[index] = vector
+        return torch.stack(rows)
+
+    def _without_speakers(self, found: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The vectors of each set, speakers normalised as the training speakers say."""
+        conf, spks = self.data_conf["speaker_norm"], [u.spk for u in self.sets[0].utts]
+        norm = fit_speaker_norm(found[0], spks, conf)
+        if norm is None:
+            return found
+        moved = []
+        for vectors, data in zip(found, self.sets, strict=True):
+            shift, scale = shifts(vectors, data.utts, norm, self.seed)
+            moved.append(vectors - shift if scale is None else (vectors - shift) / scale)
+        return moved
 
 
-def frozen_head(opened: OpenPhase, model: SERModel) -> FrozenHead | None:
+def frozen_head(opened: OpenPhase, model: SERModel, norm: SpeakerNorm | None) -> FrozenHead | None:
     """A judge for a phase that reads no emotions; None where it does, or there is no dev set."""
     if "emo" in model.needs or type(model).utterance_vectors is SERModel.utterance_vectors:
         return None
@@ -84,4 +108,4 @@ def frozen_head(opened: OpenPhase, model: SERModel) -> FrozenHead | None:
     train, dev = fold.part("train"), fold.part("dev")
     if not all(any(u.emo for u in part.utts.values()) for part in (train, dev)):
         return None
-    return FrozenHead(opened, train, dev)
+    return FrozenHead(opened, train, dev, norm)

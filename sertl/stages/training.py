@@ -63,7 +63,7 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     if splits and not nothing_to_choose(phase, select):
         budget = find_budget(splits, trainers.judge_of, out, select)
     trainer = trainers.last_of(seen, budget) if splits else trainers.only()
-    trainer.head = frozen_head(opened, trainer.model)
+    trainer.head = frozen_head(opened, trainer.model, norm)
     rank, _ = distributed.rank_and_world()
     if rank == 0:
         save_ids(out, seen, start)

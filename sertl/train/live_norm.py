@@ -40,6 +40,8 @@ class LiveNorm:
     def refresh(self, data: UttDataset, seed: int, fit: bool = False) -> None:
         """Show the model every utterance of a set, in whole clips, and normalise their speakers.
 
+        A phase without classes or values of utterances has no vectors that this could be of.
+
         Args:
             data: The set.
             seed: Of the order of clips.
@@ -49,7 +51,7 @@ class LiveNorm:
             SertlError: If the model pools nothing that could be normalised.
         """
         mode = self.data_conf["speaker_norm"]["mode"]
-        if mode == "none" or self.model.upstream is None:
+        if mode == "none" or self.model.upstream is None or not self.model.classifies:
             return
         self.model.collected = {}
         predict(self.model, data, self.data_conf, self.device, self.dtype)
@@ -57,8 +59,8 @@ class LiveNorm:
         found = {utt: vector for part in parts for utt, vector in part.items()}
         if not found:
             raise SertlError(
-                "data_conf.speaker_norm: this phase's model pools no vectors that speakers could "
-                "be normalised in; set it for the phases that classify: <phase>.data_conf.…"
+                "data_conf.speaker_norm: this phase's model does not call `centred` on its pooled "
+                "vectors, in which speakers would be normalised"
             )
         vectors = torch.stack([found[u.utt] for u in data.utts])
         if fit:

@@ -34,6 +34,30 @@ def test_lines_count_what_happened():
     assert second == "decode  0 of 4 done, 1 skipped"
 
 
+def test_the_time_left_is_that_of_jobs_begun_meanwhile(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("sertl.jobs.board.time.monotonic", lambda: clock[0])
+    train = [shell(tmp_path, f"train{n}", "true") for n in range(5)]
+    decode = [shell(tmp_path, f"decode{n}", "true", stage="decode") for n in range(5)]
+    (tmp_path / "train0.log").touch()
+    (tmp_path / "train1.log").touch()
+    board = StageBoard([*train, *decode], io.StringIO(), lambda job: None)
+
+    def took(sec, *jobs):
+        board.started(jobs)
+        clock[0] += sec
+        for job in jobs:
+            board.ended(job, "")
+        return [line.split(", ")[1:] for line in board.lines()]
+
+    # Finished before, or in part: nothing to judge by, nor for what waits for it.
+    assert took(3, train[0]) == [[], []]
+    assert took(4, decode[0], train[1]) == [[], []]
+    # Two trainings more of 45 s, and decoding is not over before them.
+    assert took(45, train[2]) == [["about 90 s left"]] * 2
+    assert took(60, train[3], train[4]) == [[], ["about 16 s left"]]
+
+
 def test_a_log_gets_lines_when_something_has_changed():
     stream, every = io.StringIO(), jobs()
     board = StageBoard(every, stream, lambda job: None, every_sec=0)

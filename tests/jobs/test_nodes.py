@@ -47,6 +47,7 @@ def test_slurm_s_variables(tmp_path, monkeypatch):
         (Placement(2, "0"), "where do the nodes meet"),
         (Placement(2, "0", "h"), "expected HOST:PORT"),
         (Placement(2, "0", "h:70000"), "expected HOST:PORT"),
+        (Placement(2, "0", "h:²000"), "expected HOST:PORT"),
     ],
 )
 def test_what_is_missing_is_said(place, what):

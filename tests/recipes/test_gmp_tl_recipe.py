@@ -12,6 +12,7 @@ from sertl.report.elements import Figure
 from sertl.report.tables import Table
 from sertl.runs import find_runs
 from sertl.score.records import read_phases
+from sertl.train import checkpoint
 from sertl.upstream.tiny import save_hubert
 
 SMALL = (
@@ -27,6 +28,7 @@ def mini(recipe):
     torch.manual_seed(0)
     save_hubert(ckpt)
     options = ("--upstream", "tiny_hubert", "--ckpt", str(ckpt), "--method", "gmp_tl")
+    options += ("--speaker-norm", "online")  # of the phases with heads; `frames` has none
     stages = ("--stop-stage", "6", "--folds", "1", "--tag", "gmp")
     return run, run(*options, *stages, "--set", *SMALL)
 
@@ -41,6 +43,9 @@ def test_every_stage_ran_and_the_report_finds_it(mini):
     assert "'dropped'" in (fold / "train.log").read_text()
     phases = read_phases(run.folder / "exp/gmp", find_runs(run.folder / "exp/gmp"))
     assert list(phases) == ["teacher", "pseudo_labels", "frames", "main"]
+    for phase in ("teacher", "main"):
+        assert checkpoint.load(fold / phase / "best.pt")["speaker_norm"]["mode"] == "online"
+    assert checkpoint.load(fold / "frames/best.pt")["speaker_norm"] is None
     elements = diagnostic_elements(phases)
     assert [e.name for e in elements if isinstance(e, Figure)] == [
         "diagnostics_pseudo_labels_seed1_fold1_2",
@@ -56,7 +61,8 @@ def test_another_experiment_takes_over_what_is_the_same(mini):
     subprocess.run(["bash", "-euc", shell], cwd=run.folder, check=True)
     done = run(
         *("--upstream", "tiny_hubert", "--ckpt", str(run.folder / "../hubert.pt")),
-        *("--method", "gmp_tl/ce", "--stage", "4", "--stop-stage", "5", "--folds", "1"),
+        *("--speaker-norm", "online", "--method", "gmp_tl/ce"),
+        *("--stage", "4", "--stop-stage", "5", "--folds", "1"),
         *("--tag", "ce", "--set", *SMALL),
     )
     assert "Stage 5: cluster" in done.stderr

@@ -93,8 +93,18 @@ def test_what_is_off_or_cannot_be(data):
     LiveNorm(model, norm_conf(mode="none"), CPU, None).refresh(train, 1, fit=True)
     assert model.shifts == {}
     model.centred = lambda vectors, batch: vectors  # as a model without a pooled vector
-    with pytest.raises(SertlError, match="pools no vectors"):
+    with pytest.raises(SertlError, match="does not call `centred`"):
         LiveNorm(model, norm_conf(), CPU, None).refresh(train, 1, fit=True)
+
+
+@pytest.mark.parametrize("needs", [("pseudo",), ("text",), ()])
+def test_a_phase_that_says_nothing_of_utterances_is_not_looked_at(data, needs):
+    model = build()
+    model.needs = needs
+    model.predict = None  # not called
+    live = LiveNorm(model, norm_conf(), CPU, None)
+    live.refresh(data("ab"), 1, fit=True)
+    assert live.norm is None and model.shifts == {}
 
 
 def test_new_speakers_get_the_prior_of_training(data):

@@ -63,7 +63,7 @@ def utterance(row: dict[str, str], audio: dict[str, str]) -> Utterance:
     stem = row["file_id"].rsplit(".", 1)[0]
     spk, emo = row["speaker_id"], row["emotion"]
     parts = stem.split("_")
-    if len(parts) != 3 or parts[:2] != [spk, emo] or not parts[2].isdigit():
+    if len(parts) != 3 or parts[:2] != [spk, emo] or not parts[2].isdecimal():
         raise SertlError(
             f"file_id '{row['file_id']}' is not <speaker>_<emotion>_<text number> of "
             f"speaker '{spk}' and emotion '{emo}'"
