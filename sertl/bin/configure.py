@@ -17,6 +17,7 @@ from sertl.stages.experiment import (
     save_experiment,
     shorthands,
 )
+from sertl.stages.rehearsal import rehearse
 from sertl.stages.training_data import dump_of
 
 
@@ -52,6 +53,7 @@ def main() -> None:
         *(args.conf_dir, args.upstream, args.method, settings, ckpt),
         *(args.data, dump, args.pool, before),
     )
+    rehearse(conf)
     if args.save:
         exp = Path(args.exp) / tag
         with alone(exp / "config", wait=True):

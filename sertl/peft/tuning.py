@@ -8,7 +8,7 @@ from torch import nn
 
 from sertl.errors import SertlError
 from sertl.peft.effect_check import effect_check, states_before
-from sertl.peft.inject import inject
+from sertl.peft.inject import inject, read_peft
 from sertl.peft.lora import LoRA
 from sertl.peft.slots import peft_of
 from sertl.upstream.encoder import Upstream
@@ -33,12 +33,8 @@ def tune(upstream: Upstream, conf: dict, layers: Sequence[int], check: bool = Tr
     """
     if is_frozen(conf):
         return
+    check_tuning(conf, layers)
     kind, top, before, first = conf["tune"], max(layers), None, conf["from_layer"]
-    if first is not None and first >= top:
-        raise SertlError(
-            f"upstream_conf.from_layer is {first}, and no hidden state above it is read "
-            f"(data_conf.layers: {list(layers)}): nothing would be tuned"
-        )
     if any(options is not None for options in conf["peft"].values()):
         before = states_before(upstream, top) if check else None
         inject(upstream, conf["peft"], top, first or 0)
@@ -47,12 +43,32 @@ def tune(upstream: Upstream, conf: dict, layers: Sequence[int], check: bool = Tr
     elif kind == "bitfit":
         open_biases(upstream, top, first or 0)
     elif kind == "last":
-        open_last(upstream, conf["last_blocks"], top, first or 0)
+        open_last(upstream, conf["last_blocks"], top)
     if check and (before is not None or kind in ("bitfit", "last")):
         effect_check(upstream, layers, before)
     if conf["grad_checkpoint"]:
         upstream.blocks()  # an encoder without known blocks has nothing to recompute
         upstream.grad_checkpoint = True
+
+
+def check_tuning(conf: dict, layers: Sequence[int]) -> None:
+    """Refuse an upstream_conf that no encoder with these hidden states could follow.
+
+    Raises:
+        SertlError: Naming the key.
+    """
+    top, first = max(layers), conf["from_layer"]
+    if first is not None and first >= top:
+        raise SertlError(
+            f"upstream_conf.from_layer is {first}, and no hidden state above it is read "
+            f"(data_conf.layers: {list(layers)}): nothing would be tuned"
+        )
+    if any(options is not None for options in conf["peft"].values()):
+        read_peft(conf["peft"], top, first or 0)
+    most, number = top - (first or 0), conf["last_blocks"]
+    if conf["tune"] == "last" and not 1 <= number <= most:
+        there = f"expected 1..{most}" if most else "and this encoder runs no block"
+        raise SertlError(f"upstream_conf.last_blocks is {number}, {there}")
 
 
 def open_biases(upstream: Upstream, top: int, first: int = 0) -> None:
@@ -68,14 +84,8 @@ def open_biases(upstream: Upstream, top: int, first: int = 0) -> None:
     open_up(upstream, [block.module for block in blocks])
 
 
-def open_last(upstream: Upstream, number: int, top: int, first: int = 0) -> None:
-    """The last blocks, up to the highest hidden state used.
-
-    Raises:
-        SertlError: If there are not as many above hidden state first.
-    """
-    if not 1 <= number <= top - first:
-        raise SertlError(f"upstream_conf.last_blocks is {number}, expected 1..{top - first}")
+def open_last(upstream: Upstream, number: int, top: int) -> None:
+    """The last blocks, up to the highest hidden state used."""
     blocks = [block.module for block in upstream.blocks()[top - number : top]]
     for block in blocks:
         block.requires_grad_(True)

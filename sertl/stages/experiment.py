@@ -75,12 +75,16 @@ def resolve(
     }
 
 
+def every_phase(conf: dict) -> list[dict]:
+    """Of a method, in the order of the stages: the teacher first."""
+    return ([conf["teacher"]] if "teacher" in conf else []) + conf["phases"]
+
+
 def lower_dump(conf: dict, num_layers: int) -> list[int]:
     """Hidden states that stage 3 dumps for the phases of a method that go on from one."""
     if conf["input"] != "wav":
         return []
-    phases = conf["phases"] + ([conf["teacher"]] if "teacher" in conf else [])
-    return sorted({n for phase in phases for n in lower_of(phase, num_layers)})
+    return sorted({n for phase in every_phase(conf) for n in lower_of(phase, num_layers)})
 
 
 def pooled_of(conf: dict, encoder: dict, pool: str) -> tuple[list[str], bool]:
@@ -104,7 +108,7 @@ def pooled_of(conf: dict, encoder: dict, pool: str) -> tuple[list[str], bool]:
         return [], False
     wanted: list[str] = []
     normalised = set()
-    for phase in conf["phases"] + ([conf["teacher"]] if "teacher" in conf else []):
+    for phase in every_phase(conf):
         count = encoder["num_layers"]
         layers = choose_layers(phase["data_conf"]["layers"], count, list(range(count)))
         found = () if "pseudo_labels" in conf else statistics_of(phase, len(layers))

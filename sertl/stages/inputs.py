@@ -60,12 +60,7 @@ class Inputs:
             self.store = FeatsStore(conf["dump"], self.layers)
             self.statistics = read_from(self.store, phase, len(self.layers))
             self._add_other_feats(Path(conf["dump"]), data["train"])
-        check_time_mask(data, self.live)
-        if is_on(data["augment"]) and (self.lower or not self.live):
-            raise SertlError(
-                "data_conf.augment changes the audio that an encoder hears: --set input=wav, "
-                "without upstream_conf.from_layer"
-            )
+        check_inputs(phase, self.live, bool(self.lower))
         self.pseudo = None
         if "pseudo" in MODELS.get(phase["model"]).needs:
             self.pseudo = FrameLabels(run.phase(PSEUDO_LABELS))
@@ -81,11 +76,6 @@ class Inputs:
     def build_upstream(self, conf: dict) -> torch.nn.Module | None:
         """The live upstream, with what upstream_conf trains of it; None with dumped features."""
         if not self.live:
-            if not is_frozen(conf):
-                raise SertlError(
-                    f"upstream_conf.tune: {conf['tune']}, peft: {conf['peft'] or 'none'} needs the "
-                    "audio: --set input=wav"
-                )
             return None
         upstream = build_upstream(self.upstream_conf)
         tune(upstream, conf, self.layers)
@@ -181,11 +171,27 @@ def open_lower(dump: str, layers: list[int], encoder: dict) -> FeatsStore:
     return store
 
 
-def check_time_mask(data: dict, live: bool) -> None:
-    """Refuse a mask that cannot be drawn, or that dumped features would not see.
+def check_inputs(phase: dict, live: bool, resumed: bool) -> None:
+    """Refuse settings of what an encoder hears, or learns, where none does.
+
+    Args:
+        phase: Its configuration.
+        live: Whether an encoder is there.
+        resumed: Whether it goes on from a dumped hidden state.
 
     Raises:
         SertlError: Naming the key.
     """
+    data, conf = phase["data_conf"], phase["upstream_conf"]
+    if not live and not is_frozen(conf):
+        raise SertlError(
+            f"upstream_conf.tune: {conf['tune']}, peft: {conf['peft'] or 'none'} needs the "
+            "audio: --set input=wav"
+        )
     if data["time_mask"] and not live:
         raise SertlError("data_conf.time_mask masks what enters the encoder: --set input=wav")
+    if is_on(data["augment"]) and (resumed or not live):
+        raise SertlError(
+            "data_conf.augment changes the audio that an encoder hears: --set input=wav, "
+            "without upstream_conf.from_layer"
+        )

@@ -2,17 +2,14 @@
 """SpecAugment's time masks: what is masked, when, with what, and where they are refused."""
 
 import numpy as np
-import pytest
 import soundfile
 import torch
 
 from sertl.data.batch import Batch
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.dataset import UttDataset
-from sertl.errors import SertlError
 from sertl.models.base import Spec
 from sertl.models.probe import Probe
-from sertl.stages.inputs import check_time_mask
 from sertl.upstream.padding import frame_padding
 
 SIZE, STRIDE = 4, 320
@@ -93,10 +90,3 @@ def test_seeds_of_the_data_set(tmp_path):
     first, again = data.batch([0, 1], epoch=1).seeds, data.batch([1, 0], epoch=1).seeds
     assert first == again[::-1] and first[0] != first[1]
     assert data.batch([0, 1], epoch=2).seeds != first
-
-
-def test_refusals():
-    check_time_mask({"time_mask": 0.0, "time_mask_span": 10}, live=False)
-    check_time_mask({"time_mask": 0.05, "time_mask_span": 10}, live=True)
-    with pytest.raises(SertlError, match="--set input=wav"):
-        check_time_mask({"time_mask": 0.05, "time_mask_span": 10}, live=False)

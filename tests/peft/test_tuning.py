@@ -114,8 +114,12 @@ def test_settings_change_one_option_or_leave_a_part_out():
 
 
 def test_wrong_settings_are_refused(tiny):
-    for wanted in (conf(tune="bitfit"), conf(peft={"ia3": {}})):
-        with pytest.raises(SertlError, match="inside of this upstream"):
+    for wanted, words in (
+        (conf(tune="bitfit"), "inside of this upstream"),
+        (conf(peft={"ia3": {}}), "ia3: no block is used"),
+        (conf(tune="last", last_blocks=1), "last_blocks is 1, and this encoder runs no block"),
+    ):
+        with pytest.raises(SertlError, match=words):
             tune(build_upstream(load_conf("fbank", CONF_DIR)), wanted, [0])
 
 

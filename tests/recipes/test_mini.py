@@ -213,6 +213,7 @@ def test_a_truncated_ark_is_named(mini):
         (["--upstream", "fbnak"], "unknown upstream 'fbnak'; did you mean 'fbank'"),
         (["--method", "prob"], "unknown method 'prob'; did you mean 'probe'"),
         (["--set", "optim_conf.lrr=1"], "did you mean 'lr'"),
+        (["--set", "model_conf.loss=cee"], "phase main: unknown loss 'cee'; did you mean 'ce'"),
         (["--policy", "5clas"], "5clas"),
         (["--ckpt", "no/such.pt", "--upstream", "hubert_base"], "no/such.pt"),
         (["--corpus-dir", "/no/such/corpus"], "/no/such/corpus"),
