@@ -2,7 +2,8 @@
 """What every model shares: hidden states from the arks or from a live upstream, one interface."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -101,9 +102,10 @@ class SERModel(nn.Module):
         self.upstream = upstream
         self.frozen_modules: list[nn.Module] = []  # of init.freeze; they stay in evaluation mode
         # Of train/live_norm.py: what speakers have in common, (1, D') or with the scale (2, D'), by
-        # utterance; and, while it looks, the pooled vectors.
+        # utterance; while it looks, the pooled vectors; and what pool_once has pooled so far.
         self.shifts: dict[str, torch.Tensor] = {}
         self.collected: dict[str, torch.Tensor] | None = None
+        self.pooled_before: dict[str, torch.Tensor] | None = None
 
     @property
     def classifies(self) -> bool:
@@ -189,12 +191,37 @@ class SERModel(nn.Module):
         return ()
 
     def pool(self, batch) -> torch.Tensor:
-        """(B, D') what the heads of startable() read, before `centred` and any standardising."""
+        """(B, D') what the heads of startable() read, before `centred` and any standardising.
+
+        Heads ask for it through pool_once.
+        """
         raise NotImplementedError
+
+    def pool_once(self, batch) -> torch.Tensor:
+        """`pool`, but within `remembering` the encoder hears no utterance twice."""
+        known = self.pooled_before
+        if known is None or self.training:
+            return self.pool(batch)
+        if any(utt not in known for utt in batch.utt):
+            vectors = self.pool(batch)
+            rows = vectors.detach().float().cpu().clone()
+            known.update(zip(batch.utt, rows, strict=True))
+            return vectors
+        device = (batch.wav if batch.feats is None else batch.feats).device
+        return torch.stack([known[utt] for utt in batch.utt]).to(device)
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """While weights rest: pooled vectors are kept, and not computed again. See pool_once."""
+        self.pooled_before = {}
+        try:
+            yield
+        finally:
+            self.pooled_before = None
 
     def utterance_vectors(self, batch) -> torch.Tensor:
         """(B, P) what the heads read of utterances; of a phase without labels, what it makes."""
-        return self.pool(batch)
+        return self.pool_once(batch)
 
     @property
     def start_shape(self) -> tuple[int, int]:

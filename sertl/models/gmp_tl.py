@@ -116,7 +116,7 @@ class GmpTl(SERModel):
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Return emo (B, C) logits (AM-Softmax: scaled cosines) and, if it is a task, gender."""
-        pooled = self.standard(self.centred(self.pool(batch), batch))
+        pooled = self.standard(self.centred(self.pool_once(batch), batch))
         vectors = self.project(pooled)  # (B, projection)
         out = {"emo": self.emotion(vectors)}
         if self.gender is not None:

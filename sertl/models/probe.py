@@ -146,7 +146,7 @@ class Probe(SERModel):
 
     def predict(self, batch) -> dict[str, torch.Tensor]:
         """Return emo (B, C) logits and / or vad (B, 3) in the corpus's scale."""
-        pooled = self.standard(self.centred(self.pool(batch), batch))
+        pooled = self.standard(self.centred(self.pool_once(batch), batch))
         out = {task: head(pooled) for task, head in self.heads.items()}
         if "vad" in out:
             out["vad"] = self.vad_middle + self.vad_half * out["vad"]

@@ -65,10 +65,10 @@ def check_tuning(conf: dict, layers: Sequence[int]) -> None:
         )
     if any(options is not None for options in conf["peft"].values()):
         read_peft(conf["peft"], top, first or 0)
-    most, number = top - (first or 0), conf["last_blocks"]
-    if conf["tune"] == "last" and not 1 <= number <= most:
+    most = top - (first or 0)
+    if conf["tune"] == "last" and not 1 <= conf["last_blocks"] <= most:
         there = f"expected 1..{most}" if most else "and this encoder runs no block"
-        raise SertlError(f"upstream_conf.last_blocks is {number}, {there}")
+        raise SertlError(f"upstream_conf.last_blocks is {conf['last_blocks']}, {there}")
 
 
 def open_biases(upstream: Upstream, top: int, first: int = 0) -> None:

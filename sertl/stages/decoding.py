@@ -64,18 +64,19 @@ def decode(conf: dict, run: Run, parts: list[str], use_gpu: bool, redo: bool) ->
     for part, data, out in todo:
         dataset = open_dataset(trained, data, conf["dump"])
         orders = orders_of(trained, data, phase["decode_conf"]["orders"])
-        for number in range(1, orders + 1):
-            seed = derive_seed(run.seed, "decode", number)
-            if trained.input == "feats":
-                dataset.normalise_speakers(trained.speaker_norm, seed)
-            live.refresh(dataset, seed)
-            outputs, _ = predict(trained.model, dataset, data_conf, device, dtype, beam=beam)
-            if number == 1:
-                classes = write_outputs(out, outputs, trained.spec.all_classes)
-                if any(u.votes for u in data.utts.values()):
-                    write_shares(out, outputs)
-            else:
-                write_order(out, number, outputs, trained.spec.labels)
+        with live.once():
+            for number in range(1, orders + 1):
+                seed = derive_seed(run.seed, "decode", number)
+                if trained.input == "feats":
+                    dataset.normalise_speakers(trained.speaker_norm, seed)
+                live.refresh(dataset, seed)
+                outputs, _ = predict(trained.model, dataset, data_conf, device, dtype, beam=beam)
+                if number == 1:
+                    classes = write_outputs(out, outputs, trained.spec.all_classes)
+                    if any(u.votes for u in data.utts.values()):
+                        write_shares(out, outputs)
+                else:
+                    write_order(out, number, outputs, trained.spec.labels)
         facts = {"data_dir": str(data.path), "fold": run.fold, "seed": run.seed, "set": part}
         facts |= {"phase": phase["name"], "classes": classes, "orders": orders}
         facts["predictions"] = predictions_hash(out)

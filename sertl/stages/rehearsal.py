@@ -12,6 +12,7 @@ from sertl.models.base import MODELS, Spec
 from sertl.peft.tuning import check_tuning, is_frozen
 from sertl.stages.experiment import every_phase
 from sertl.stages.inputs import check_inputs, choose_layers, lower_of
+from sertl.train.solved_start import check_startable
 from sertl.upstream.encoder import Upstream
 
 LABELS = ("a", "b", "c", "d")  # of a corpus
@@ -45,7 +46,9 @@ def _rehearse(conf: dict, phase: dict) -> None:
         check_tuning(phase["upstream_conf"], layers)
     upstream = Upstream(count, encoder["hidden_size"], encoder["stride"]) if live else None
     spec = _spec(conf, phase, layers, lower)
-    MODELS.build(phase["model"], spec, upstream, conf=phase["model_conf"])
+    model = MODELS.build(phase["model"], spec, upstream, conf=phase["model_conf"])
+    if phase["start"] == "solved" and not model.solved:
+        check_startable(model)
 
 
 def _spec(conf: dict, phase: dict, layers: list[int], lower: list[int]) -> Spec:

@@ -11,7 +11,6 @@ import torch
 
 from sertl.errors import SertlError
 from sertl.train import checkpoint, distributed
-from sertl.train.evaluate import evaluate
 from sertl.train.interpolation import loss_of, name_of_loss
 from sertl.train.trained import BEST
 
@@ -69,9 +68,7 @@ def _try(trainer: Trainer, result: dict[str, torch.Tensor], share: float) -> dic
         found = trainer.head.judge(trainer.model, trainer.device, trainer.dtype)
         values = distributed.gather(found)[0]  # all must choose the same
     else:
-        trainer.live.refresh(trainer.dev_set, trainer.seed)
-        dev = (trainer.model, trainer.dev_set, trainer.data, trainer.device, trainer.dtype)
-        values = evaluate(*dev)
+        values = trainer.judge_dev()
     where = {"epoch": trainer.state.best_epoch, "update": trainer.state.best_update}
     entry = {"kind": "lambda", **where, "share": share, **values}
     trainer.record.write(entry)

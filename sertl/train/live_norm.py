@@ -5,6 +5,8 @@ Once an epoch, and before it is judged or decodes, the model shows the vectors o
 the set; what a speaker's have in common is then taken out of each, until the next time.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 from sertl.data.dataset import UttDataset
@@ -37,6 +39,16 @@ class LiveNorm:
         self.model, self.data_conf = model, data_conf
         self.device, self.dtype, self.norm = device, dtype, norm
 
+    @property
+    def acts(self) -> bool:
+        """Whether there is anything to do: speakers to normalise, vectors that training moves."""
+        asked = self.data_conf["speaker_norm"]["mode"] != "none"
+        return asked and self.model.upstream is not None and self.model.classifies
+
+    def once(self) -> AbstractContextManager[None]:
+        """Within, while weights rest, the encoder hears an utterance once: here or in `predict`."""
+        return self.model.remembering() if self.acts else nullcontext()
+
     def refresh(self, data: UttDataset, seed: int, fit: bool = False) -> None:
         """Show the model every utterance of a set, in whole clips, and normalise their speakers.
 
@@ -50,8 +62,7 @@ class LiveNorm:
         Raises:
             SertlError: If the model pools nothing that could be normalised.
         """
-        mode = self.data_conf["speaker_norm"]["mode"]
-        if mode == "none" or self.model.upstream is None or not self.model.classifies:
+        if not self.acts:
             return
         self.model.collected = {}
         predict(self.model, data, self.data_conf, self.device, self.dtype)

@@ -259,9 +259,14 @@ class Trainer:
         if every and state.update % every == 0:
             save(self)
 
+    def judge_dev(self) -> dict[str, float]:
+        """What evaluate says of dev, its speakers normalised by what training speakers say."""
+        with self.live.once():
+            self.live.refresh(self.dev_set, self.seed)
+            return evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
+
     def _dev(self) -> dict[str, float]:
-        self.live.refresh(self.dev_set, self.seed)
-        values = evaluate(self.model, self.dev_set, self.data, self.device, self.dtype)
+        values = self.judge_dev()
         better = self.choice.better(self.state, values)
         self.record.write({"kind": "dev", **self._where(), **values, "best": better})
         return values

@@ -45,9 +45,7 @@ def solve_start(
         SertlError: A model without such heads, or whose head cannot start as a linear map; hidden
             states that are not finite; no labels.
     """
-    tasks = model.startable()
-    if not tasks:
-        raise SertlError("start: solved needs a model with a head for emotion; use start=random")
+    tasks = _startable(model)
     views, width = model.start_shape
     vectors, targets, groups = _collect(model, data, batches, views, width)
     settings = Settings(first_columns=model.spec.hidden_size if _has_mean_first(model) else 0)
@@ -58,13 +56,38 @@ def solve_start(
         head = solve_choice(vectors, target, groups, choice, settings, device)
         known = vectors[target.known]
         one = head.as_one_map(known)
-        try:
-            model.start_solved(task, one.mean, one.std, one.weight, one.bias)
-        except ValueError as error:
-            raise SertlError(str(error)) from error
+        _start(model, task, one.mean, one.std, one.weight, one.bias)
         found[task] = choice.parts
         logger.info("start of %s: %s", task, words(choice))
     return found
+
+
+def check_startable(model: SERModel) -> None:
+    """Start a model that nobody is going to use, as a map of zeros, to see that it can.
+
+    Raises:
+        SertlError: No head for emotion, or one that cannot start as a linear map.
+    """
+    tasks = _startable(model)
+    views, width = model.start_shape
+    for task in tasks:
+        number = 3 if task == "vad" else len(model.spec.all_classes[task])
+        weight = torch.zeros(number, views * width, dtype=torch.float64)
+        _start(model, task, weight[0], weight[0] + 1.0, weight, weight[:, 0])
+
+
+def _startable(model: SERModel) -> tuple[str, ...]:
+    tasks = model.startable()
+    if not tasks:
+        raise SertlError("start: solved needs a model with a head for emotion; use start=random")
+    return tasks
+
+
+def _start(model: SERModel, task: str, *solved: torch.Tensor) -> None:
+    try:
+        model.start_solved(task, *solved)
+    except ValueError as error:
+        raise SertlError(str(error)) from error
 
 
 def _collect(

@@ -2,6 +2,7 @@
 """One trained model, with what it needs to hear audio: its encoder, its memory of speakers."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -76,7 +77,8 @@ class Member:
             shared[reads] = self._batch(wavs)
         batch = replace(shared[reads])
         dtype = AUTOCAST[trained.phase["optim_conf"]["autocast"]] if rounds else None
-        with torch.autocast(wavs[0].device.type, dtype, enabled=dtype is not None):
+        rounding = torch.autocast(wavs[0].device.type, dtype, enabled=dtype is not None)
+        with rounding, model.remembering() if self.encoder is None else nullcontext():
             self._normalise(batch, ask)
             out = model.predict(batch)
             if ask.vectors:

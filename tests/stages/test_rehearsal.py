@@ -46,12 +46,20 @@ def test_every_method_passes(method):
         ("peft/lora", "upstream_conf.peft.lora.layers=[13]", "peft.lora.layers is .*13"),
         ("finetune", "upstream_conf.peft.lora.rank=4", "upstream_conf.peft.lora needs alpha"),
         ("peft/last_blocks", "upstream_conf.last_blocks=13", "last_blocks is 13, expected 1..12"),
+        ("local_attributes", "start=solved", "phase pretrain: start: solved needs a model with"),
         ("two_stage", "data_conf.layers=[0]", "phase phase2: upstream_conf.peft.lora: no block"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_phase(method, setting, words):
     with pytest.raises(SertlError, match=words):
         rehearse(resolved(method, setting))
+
+
+def test_a_head_that_cannot_start_solved_is_refused():
+    settings = ["start=solved", "model_conf.loss=am_softmax"]
+    with pytest.raises(SertlError, match="phase main: .*needs a hidden layer first"):
+        rehearse(resolved("finetune", *settings))
+    rehearse(resolved("finetune", *settings, "model_conf.hidden=64"))
 
 
 def test_what_the_tables_and_pages_set_passes():

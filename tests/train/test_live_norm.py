@@ -2,6 +2,7 @@
 """Speakers normalised in the pooled vectors of a model that reads audio."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from sertl.errors import SertlError
 from sertl.models.base import Spec
 from sertl.seed import seed_everything
 from sertl.train import checkpoint
+from sertl.train.evaluate import predict
 from sertl.train.live_norm import LiveNorm
 from sertl.train.loop import Trainer
 
@@ -30,9 +32,13 @@ class Encoder(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layer = torch.nn.Linear(320, 5)
+        self.layer, self.heard = torch.nn.Linear(320, 5), 0
+
+    def mask_embedding(self):
+        return None
 
     def forward(self, wavs, wav_lens, layers=None, mask=None):
+        self.heard += len(wavs)
         lens = wav_lens // 320
         frames = wavs[:, : lens.max() * 320].unflatten(1, (-1, 320))
         return [self.layer(frames)], lens
@@ -63,6 +69,52 @@ def build():
     seed_everything(1)
     spec = Spec(labels=LABELS, hidden_size=5, layers=[0])
     return build_model("probe", spec, Encoder(), {"standardise": True, "hidden": 4})
+
+
+MODELS = {
+    "probe": ("probe", {"standardise": True, "hidden": 4}),
+    "wap": ("wap", {"wap": {"width": 4, "blocks": 1, "ffn": 8}, "bypass": "stat"}),
+    "gmp_tl": ("gmp_tl", {"gender_weight": 0.0}),
+    "two_stage": ("two_stage", {"tasks": ["emo"]}),
+    "two_stage that reads": ("two_stage", {"tasks": ["emo", "asr"]}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_encoder_hears_an_utterance_once_while_weights_rest(data, name):
+    seed_everything(1)
+    spec = Spec(labels=LABELS, hidden_size=5, layers=[0], vocab_size=7)
+    model = build_model(MODELS[name][0], spec, Encoder(), MODELS[name][1]).eval()
+    train, dev = data("abc"), data("de")
+    train.tokenizer = dev.tokenizer = SimpleNamespace(
+        encode=lambda text: [], decode=lambda tokens: ""
+    )
+    live = LiveNorm(model, norm_conf("online"), CPU, None)
+    live.refresh(train, 1, fit=True)
+
+    def said():
+        """Of dev in two orders."""
+        found = []
+        for seed in (1, 2):
+            live.refresh(dev, seed)
+            heard = predict(model, dev, norm_conf("online"), CPU)[0]
+            found.append({utt: out["emo"] for utt, out in heard.items()})
+        return found
+
+    model.upstream.heard = 0
+    wanted = said()
+    assert model.upstream.heard == 4 * len(dev)
+    model.upstream.heard = 0
+    with live.once():
+        found = said()
+    often = 4 if name == "two_stage that reads" else 1  # its text is of the frames
+    assert model.upstream.heard == often * len(dev)
+    for ours, theirs in zip(found, wanted, strict=True):
+        for utt in theirs:
+            np.testing.assert_array_equal(ours[utt], theirs[utt])
+    with torch.no_grad():
+        model.upstream.layer.weight.mul_(2.0)
+    assert not np.allclose(said()[0]["d-0"], wanted[0]["d-0"])  # nothing is left of it
 
 
 def norm_conf(mode="offline", prior=0.0, scale=False):

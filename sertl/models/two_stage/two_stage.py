@@ -112,13 +112,17 @@ class TwoStage(SERModel):
         self._named: set[str] = set()  # utterances too short for their transcript, said so already
 
     def encode(self, batch) -> dict[str, torch.Tensor]:
-        """Return lens (B,), the features (B, n) of each task and, for asr, logits (B, T, V)."""
-        hidden, lens = self.hidden(batch)
-        vector = self.standard(self.centred(self.pooled(hidden, lens), batch))  # (B, D')
-        found = {task: layer(vector) for task, layer in self.features.items()}
-        if self.ctc is not None:
-            found["asr"] = self.ctc(hidden[:, -1] if self.mix is None else self.mix(hidden))
-        return {"lens": lens, **found}
+        """Return the features (B, n) of each task and, for asr, lens (B,) and logits (B, T, V)."""
+        found = {}
+        if self.ctc is None:
+            pooled = self.pool_once(batch)
+        else:
+            hidden, lens = self.hidden(batch)
+            pooled = self.pooled(hidden, lens)
+            read = self.ctc(hidden[:, -1] if self.mix is None else self.mix(hidden))
+            found = {"lens": lens, "asr": read}
+        vector = self.standard(self.centred(pooled, batch))  # (B, D')
+        return found | {task: layer(vector) for task, layer in self.features.items()}
 
     def pooled(self, hidden: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """hidden (B, L, T, D), lens (B,) -> (B, D')."""
