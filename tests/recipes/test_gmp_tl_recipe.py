@@ -16,7 +16,8 @@ from sertl.train import checkpoint
 from sertl.upstream.tiny import save_hubert
 
 SMALL = (
-    "optim_conf.epochs=1", "data_conf.crop_sec=1.0", "pseudo_labels.layers=[1,3]",
+    "optim_conf.epochs=1", "data_conf.crop_sec=1.0", "data_conf.share=0.3",
+    "select_conf.lambdas=[0,1]", "pseudo_labels.layers=[1,3]",
     "pseudo_labels.clusters=[8,4096]", "pseudo_labels.restarts=1",
 )  # fmt: skip
 

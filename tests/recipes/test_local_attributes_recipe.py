@@ -9,7 +9,7 @@ from sertl.data.table import read_table
 
 SMALL = (
     "model_conf.wap.width=8", "model_conf.wap.blocks=2", "model_conf.wap.ffn=16",
-    "optim_conf.epochs=1", "optim_conf.patience=0",
+    "optim_conf.epochs=1", "optim_conf.patience=0", "select_conf.lambdas=[0,1]",
 )  # fmt: skip
 PRETRAIN = ("pretrain.model_conf.centroids=16", "pretrain.optim_conf.epochs=2")
 FOLD = "exp/{}/seed1/fold1/{}"

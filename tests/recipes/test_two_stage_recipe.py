@@ -12,7 +12,8 @@ from sertl.train.checkpoint import load
 from sertl.upstream.tiny import save_wav2vec2
 
 SMALL = (
-    "optim_conf.epochs=1", "data_conf.max_sec=2.5",
+    "optim_conf.epochs=1", "data_conf.max_sec=2.5", "data_conf.share=0.4",
+    "phase2.select_conf.lambdas=[0,1]",
     "phase2.model_conf.tasks=[emo,asr,gender,style]",
     "phase2.upstream_conf.peft.lora.rank=4", "phase2.upstream_conf.peft.lora.alpha=4",
     "phase2.upstream_conf.peft.adapter.width=8", "decode_conf.beam=4",
