@@ -58,4 +58,4 @@ def test_the_campaign_sees_what_it_looks_for(tmp_path):
 
 
 def test_kills_change_no_number(tmp_path):
-    assert kills.campaign(tmp_path, 1, random.Random(3), ("finetune",)) == 0
+    assert kills.campaign(tmp_path, 1, random.Random(3), ("one_fold",)) == 0
