@@ -64,7 +64,9 @@ class SERModel(nn.Module):
     """Base of all models in this folder, which are registered in MODELS by the name of their file.
 
     Subclasses take `(spec, upstream, **model_conf)`, set `needs` and implement `forward` and
-    `predict`; they get hidden states from `self.hidden(batch)` and so work with either input.
+    `predict`; they get hidden states from `self.hidden(batch)` and so work with either input. Their
+    constructors ask an upstream for its sizes and mask vector alone: stages/rehearsal.py builds
+    them on one that has no more.
 
     Attributes:
         needs: Fields of data/fields.py that training reads, and `pseudo` for frame pseudo-labels.
