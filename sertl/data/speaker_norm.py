@@ -131,6 +131,16 @@ def shifts(
     return shift, scale
 
 
+def without_speakers(
+    vectors: torch.Tensor, utts: Sequence[Utterance], norm: SpeakerNorm | None, seed: int = 0
+) -> torch.Tensor:
+    """(N, ...) what is left of vectors when shifts and scales are taken out; all of it for None."""
+    if norm is None:
+        return vectors
+    shift, scale = shifts(vectors, utts, norm, seed)
+    return vectors - shift if scale is None else (vectors - shift) / scale
+
+
 class SpeakerMemory:
     """The clips so far of every speaker, one after the other: mode online, without knowing the end.
 

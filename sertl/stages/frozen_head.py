@@ -17,7 +17,7 @@ from sertl.data.datadir import DataDir
 from sertl.data.dataset import UttDataset
 from sertl.data.folds import FoldDir
 from sertl.data.own_classes import heads_of
-from sertl.data.speaker_norm import SpeakerNorm, fit_speaker_norm, shifts
+from sertl.data.speaker_norm import SpeakerNorm, fit_speaker_norm, without_speakers
 from sertl.models.base import SERModel
 from sertl.nn.own_heads import log_probs, of_own_head
 from sertl.score import metrics
@@ -55,7 +55,10 @@ class FrozenHead:
         model.eval()
         heard = [self._vectors(model, data, device, dtype) for data in self.sets]
         if self.live:
-            heard = self._without_speakers(heard)
+            conf, spks = self.data_conf["speaker_norm"], [u.spk for u in self.sets[0].utts]
+            norm = fit_speaker_norm(heard[0], spks, conf)
+            pairs = zip(heard, self.sets, strict=True)
+            heard = [without_speakers(own, data.utts, norm, self.seed) for own, data in pairs]
         known = [[i for i, c in enumerate(data.emo) if c >= 0] for data in self.sets]
         vectors, held = (own[rows] for own, rows in zip(heard, known, strict=True))
         classes, wanted = (torch.tensor([c for c in s.emo if c >= 0]) for s in self.sets)
@@ -84,18 +87,6 @@ class FrozenHead:
             for index, vector in zip(indices, vectors, strict=True):
                 rows[index] = vector
         return torch.stack(rows)
-
-    def _without_speakers(self, found: list[torch.Tensor]) -> list[torch.Tensor]:
-        """The vectors of each set, speakers normalised as the training speakers say."""
-        conf, spks = self.data_conf["speaker_norm"], [u.spk for u in self.sets[0].utts]
-        norm = fit_speaker_norm(found[0], spks, conf)
-        if norm is None:
-            return found
-        moved = []
-        for vectors, data in zip(found, self.sets, strict=True):
-            shift, scale = shifts(vectors, data.utts, norm, self.seed)
-            moved.append(vectors - shift if scale is None else (vectors - shift) / scale)
-        return moved
 
 
 def frozen_head(opened: OpenPhase, model: SERModel, norm: SpeakerNorm | None) -> FrozenHead | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sertl.data.speaker_norm import fit_speaker_norm, shifts
+from sertl.data.speaker_norm import fit_speaker_norm, without_speakers
 from sertl.solve.held_out import Settings
 from sertl.solve.selection import choose, solve_choice
 from sertl.stages.fold_vectors import FoldVectors, Side
@@ -59,11 +59,8 @@ def scan_layers(layers: Sequence[int], folds: Sequence[FoldVectors], norm_conf: 
 def normalised(fold: FoldVectors, conf: dict) -> tuple[Side, Side]:
     """Both sides without what a speaker's clips have in common."""
     norm = fit_speaker_norm(fold.seen.vectors, fold.seen.spks, conf)
-    if norm is None:
-        return fold.seen, fold.test
-    sides = []
-    for side in (fold.seen, fold.test):
-        shift, scale = shifts(side.vectors, side.utts, norm)
-        vectors = side.vectors - shift
-        sides.append(Side(side.utts, vectors if scale is None else vectors / scale, side.classes))
-    return sides[0], sides[1]
+    seen, test = (
+        Side(side.utts, without_speakers(side.vectors, side.utts, norm), side.classes)
+        for side in (fold.seen, fold.test)
+    )
+    return seen, test
