@@ -36,9 +36,13 @@ def copy_repository(target: Path) -> Path:
 
 
 def recipe_env() -> dict:
-    """The environment of a recipe: the Python that runs the tests comes first on the PATH."""
+    """The environment of a recipe: the Python that runs the tests comes first on the PATH.
+
+    The copy keeps its bytecode, whatever is said of the checkout's: hundreds of processes start.
+    """
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SERTL_ROOT")}
+    unwanted = ("PYTHONPATH", "SERTL_ROOT", "PYTHONDONTWRITEBYTECODE")
+    env = {k: v for k, v in os.environ.items() if k not in unwanted}
     return {**env, "PATH": path, "OMP_NUM_THREADS": "1"}
 
 
