@@ -157,8 +157,7 @@ class SERModel(nn.Module):
         They are as they were, unless the phase reads audio and normalises speakers.
         """
         if self.collected is not None:
-            found = vectors.detach().float().cpu().clone()
-            self.collected.update(zip(batch.utt, found, strict=True))
+            self.collected.update(_by_utt(vectors, batch))
             return vectors
         if not self.shifts:
             return vectors
@@ -206,8 +205,7 @@ class SERModel(nn.Module):
             return self.pool(batch)
         if any(utt not in known for utt in batch.utt):
             vectors = self.pool(batch)
-            rows = vectors.detach().float().cpu().clone()
-            known.update(zip(batch.utt, rows, strict=True))
+            known.update(_by_utt(vectors, batch))
             return vectors
         device = (batch.wav if batch.feats is None else batch.feats).device
         return torch.stack([known[utt] for utt in batch.utt]).to(device)
@@ -319,3 +317,8 @@ def mask_generators(seed: int, when: int | str, utts: Sequence[str]) -> list[tor
         utts: Ids.
     """
     return [torch.Generator().manual_seed(derive_seed(seed, when, utt)) for utt in utts]
+
+
+def _by_utt(vectors: torch.Tensor, batch) -> dict[str, torch.Tensor]:
+    """Rows of a batch, on the CPU, which outlive it."""
+    return dict(zip(batch.utt, vectors.detach().float().cpu().clone(), strict=True))

@@ -8,6 +8,7 @@ of it. It chooses lambda where there are several (train/kept_share.py), and else
 draws the curve.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -53,40 +54,61 @@ class FrozenHead:
     ) -> dict[str, float]:
         """UA and balanced cross-entropy on dev."""
         model.eval()
-        heard = [self._vectors(model, data, device, dtype) for data in self.sets]
-        if self.live:
-            conf, spks = self.data_conf["speaker_norm"], [u.spk for u in self.sets[0].utts]
-            norm = fit_speaker_norm(heard[0], spks, conf)
-            pairs = zip(heard, self.sets, strict=True)
-            heard = [without_speakers(own, data.utts, norm, self.seed) for own, data in pairs]
-        known = [[i for i, c in enumerate(data.emo) if c >= 0] for data in self.sets]
-        vectors, held = (own[rows] for own, rows in zip(heard, known, strict=True))
-        classes, wanted = (torch.tensor([c for c in s.emo if c >= 0]) for s in self.sets)
+        rows = [[i for i, c in enumerate(data.emo) if c >= 0] for data in self.sets]
+        vectors, held = self._labelled(model, rows, device, dtype)
+        classes, wanted = (
+            torch.tensor([data.emo[i] for i in own])
+            for data, own in zip(self.sets, rows, strict=True)
+        )
         problem = LinearProblem(vectors, device)
         heads = heads_of(self.labels)
-        ((found,),) = problem.logistic(
+        ((solved,),) = problem.logistic(
             classes.to(device), len(self.labels), [STRENGTH], heads=heads
         )
-        weight, bias = problem.on_vectors(found)
+        weight, bias = problem.on_vectors(solved)
         standard = (held.to(device, torch.float64) - problem.mean) / problem.std
         logs = log_probs(standard @ weight.T + bias, heads).cpu()
         logs, ref = of_own_head(logs, heads, wanted).numpy(), wanted.numpy()
         confusion = metrics.confusion_matrix(ref, logs.argmax(axis=1), len(self.labels))
         return {"ua": float(metrics.ua(confusion)), "loss": metrics.balanced_loss(logs, ref)}
 
+    def _labelled(
+        self,
+        model: SERModel,
+        rows: list[list[int]],
+        device: torch.device,
+        dtype: torch.dtype | None,
+    ) -> list[torch.Tensor]:
+        """(N, P) vectors of these rows of each set, without their speakers'."""
+        conf, sets = self.data_conf["speaker_norm"], self.sets
+        if not self.live or conf["mode"] == "none":
+            both = zip(sets, rows, strict=True)
+            return [self._vectors(model, data, own, device, dtype) for data, own in both]
+        # Speakers are known by all their clips, labelled or not.
+        heard = [self._vectors(model, data, range(len(data)), device, dtype) for data in sets]
+        norm = fit_speaker_norm(heard[0], [u.spk for u in sets[0].utts], conf)
+        return [
+            without_speakers(vectors, data.utts, norm, self.seed)[own]
+            for vectors, data, own in zip(heard, sets, rows, strict=True)
+        ]
+
     def _vectors(
-        self, model: SERModel, data: UttDataset, device: torch.device, dtype: torch.dtype | None
+        self,
+        model: SERModel,
+        data: UttDataset,
+        rows: Sequence[int],
+        device: torch.device,
+        dtype: torch.dtype | None,
     ) -> torch.Tensor:
-        """(N, P) vectors of all utterances."""
-        rows: list[torch.Tensor] = [torch.empty(0)] * len(data)
+        """(len(rows), P) vectors of these utterances."""
+        found: dict[int, torch.Tensor] = {}
         size, sec = self.data_conf["batch_size"], self.data_conf["batch_sec"]
-        for indices in ordered_batches(range(len(data)), data.durs_sec, size, sec):
+        for indices in ordered_batches(rows, data.durs_sec, size, sec):
             batch = data.batch(indices).to(device)
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
                 vectors = model.utterance_vectors(batch).float().cpu()
-            for index, vector in zip(indices, vectors, strict=True):
-                rows[index] = vector
-        return torch.stack(rows)
+            found.update(zip(indices, vectors, strict=True))
+        return torch.stack([found[row] for row in rows])
 
 
 def frozen_head(opened: OpenPhase, model: SERModel, norm: SpeakerNorm | None) -> FrozenHead | None:

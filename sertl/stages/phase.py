@@ -113,8 +113,6 @@ def dev_data(phase: dict, fold: FoldDir) -> DataDir | None:
 def spec_of(phase: dict, inputs: Inputs, data: DataDir, tokenizer: Tokenizer | None) -> Spec:
     """What a phase's model is built for, from its training data."""
     conf, utts = phase["data_conf"], data.utts.values()
-    needs = [n for n in MODELS.get(phase["model"]).needs if n != "pseudo"]
-    named = [n for n in needs if n != "emo" and field_of(n).kind == "class"]
     counted = class_index(utts, "emo", data.labels)
     return Spec(
         labels=data.labels,
@@ -127,9 +125,15 @@ def spec_of(phase: dict, inputs: Inputs, data: DataDir, tokenizer: Tokenizer | N
         time_mask=conf["time_mask"],
         time_mask_span=conf["time_mask_span"],
         clusters=tuple(s.clusters for s in inputs.pseudo.sets) if inputs.pseudo else (),
-        classes={name: classes_of(name, data) for name in named},
+        classes={name: classes_of(name, data) for name in class_needs(phase)},
         lower=inputs.lower,
     )
+
+
+def class_needs(phase: dict) -> list[str]:
+    """The class fields beside emo that a phase's model can read."""
+    needs = [n for n in MODELS.get(phase["model"]).needs if n not in ("emo", "pseudo")]
+    return [n for n in needs if field_of(n).kind == "class"]
 
 
 def classes_of(name: str, data: DataDir) -> tuple[str, ...]:

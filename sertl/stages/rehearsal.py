@@ -12,6 +12,7 @@ from sertl.models.base import MODELS, Spec
 from sertl.peft.tuning import check_tuning, is_frozen
 from sertl.stages.experiment import every_phase
 from sertl.stages.inputs import check_inputs, choose_layers, lower_of
+from sertl.stages.phase import class_needs
 from sertl.train.solved_start import check_startable
 from sertl.upstream.encoder import Upstream
 
@@ -53,8 +54,6 @@ def _rehearse(conf: dict, phase: dict) -> None:
 
 def _spec(conf: dict, phase: dict, layers: list[int], lower: list[int]) -> Spec:
     """Of a corpus that has every label, its speakers' and its own."""
-    needs = [n for n in MODELS.get(phase["model"]).needs if n not in ("emo", "pseudo")]
-    classes = {n: field_of(n).values or LABELS for n in needs if field_of(n).kind == "class"}
     pseudo = conf.get("pseudo_labels")
     return Spec(
         labels=list(LABELS),
@@ -66,6 +65,6 @@ def _spec(conf: dict, phase: dict, layers: list[int], lower: list[int]) -> Spec:
         time_mask=phase["data_conf"]["time_mask"],
         time_mask_span=phase["data_conf"]["time_mask_span"],
         clusters=tuple(pseudo["clusters"]) if pseudo else (),
-        classes=classes,
+        classes={name: field_of(name).values or LABELS for name in class_needs(phase)},
         lower=lower,
     )
