@@ -321,7 +321,8 @@ class SelectConf(Section):
     folds: Annotated[int, Field(ge=0, le=1000)] = Field(
         0,
         description="0: the dev set chooses; k: so many groups of the training and dev speakers, "
-        "each held out once, choose the number of updates (k further trainings)",
+        "each held out once, choose the number of updates (k further trainings); where two phases "
+        "have as many, the later one's start from the earlier one's, which have not seen the group",
     )
     lambdas: Annotated[list[Share], Field(min_length=1)] = Field(
         [1.0],

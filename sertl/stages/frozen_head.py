@@ -2,13 +2,14 @@
 """What a phase without labels is worth while it trains: a head solved on its frozen output.
 
 Each time the phase looks at dev, a regression is solved on the vectors of the fold's labelled
-training set and scored on its dev set. Speakers are normalised as a phase that classifies would:
-in the features where they were dumped, in the vectors where the encoder is live. No gradient comes
-of it. It chooses lambda where there are several (train/kept_share.py), and else nothing; the report
-draws the curve.
+training set and scored on its dev set, or on the group of speakers that a training leaves out, who
+are not in it then. Speakers are normalised as a phase that classifies would: in the features where
+they were dumped, in the vectors where the encoder is live. No gradient comes of it. It chooses
+lambda where there are several (train/kept_share.py), and else nothing; the report draws the curve.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from sertl.data.dataset import UttDataset
 from sertl.data.folds import FoldDir
 from sertl.data.own_classes import heads_of
 from sertl.data.speaker_norm import SpeakerNorm, fit_speaker_norm, without_speakers
+from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.nn.own_heads import log_probs, of_own_head
 from sertl.score import metrics
@@ -111,14 +113,48 @@ class FrozenHead:
         return torch.stack([found[row] for row in rows])
 
 
-def frozen_head(opened: OpenPhase, model: SERModel, norm: SpeakerNorm | None) -> FrozenHead | None:
-    """A judge for a phase that reads no emotions; None where it does, or there is no dev set."""
+def frozen_head(
+    opened: OpenPhase, model: SERModel, norm: SpeakerNorm | None, held_out: DataDir | None = None
+) -> FrozenHead | None:
+    """A judge for a phase that reads no emotions; None where it does, or nobody's are known.
+
+    Args:
+        opened: The phase.
+        model: Its model.
+        norm: How speakers are normalised in dumped features.
+        held_out: Of whose speakers the judge is to be; None: of the fold's dev set.
+
+    Raises:
+        SertlError: If emotions are known, but of nobody held out, or of nobody else.
+    """
     if "emo" in model.needs or type(model).utterance_vectors is SERModel.utterance_vectors:
         return None
     fold = FoldDir(Path(opened.conf["data"]), opened.run.fold)
     if not fold.has("dev"):
         return None
-    train, dev = fold.part("train"), fold.part("dev")
-    if not all(any(u.emo for u in part.utts.values()) for part in (train, dev)):
+    parts = fold.part("train"), fold.part("dev")
+    if not _have_emotions(*parts):
         return None
-    return FrozenHead(opened, train, dev, norm)
+    if held_out is not None:
+        parts = _by_speaker(*parts, {u.spk for u in held_out.utts.values()})
+        if not _have_emotions(*parts):
+            raise SertlError(
+                f"phase {opened.phase['name']}, select_conf.folds: the emotions of a group of "
+                "speakers, or of all others, are not known, and the group cannot say what the "
+                "phase is worth; train on the fold's own speech, or without groups"
+            )
+    return FrozenHead(opened, *parts, norm)
+
+
+def _have_emotions(*parts: DataDir) -> bool:
+    return all(any(u.emo for u in part.utts.values()) for part in parts)
+
+
+def _by_speaker(train: DataDir, dev: DataDir, speakers: set[str]) -> tuple[DataDir, DataDir]:
+    """Labelled utterances of all but these speakers, and theirs."""
+    everything = {**train.utts, **dev.utts}
+    rest, own = (
+        replace(train, utts={utt: u for utt, u in everything.items() if (u.spk in speakers) is own})
+        for own in (False, True)
+    )
+    return rest, own

@@ -9,6 +9,7 @@ from sertl.data.audio import audio_hash
 from sertl.data.datadir import Utterance
 from sertl.data.folds import FoldDir
 from sertl.models.base import MODELS
+from sertl.stages.group_starts import results_of_groups
 from sertl.stages.phase import OpenPhase
 from sertl.train import distributed
 from sertl.train.trained import BEST
@@ -29,6 +30,9 @@ def inputs_of(opened: OpenPhase, fold: FoldDir, protocol: dict, start: Path | No
         "seed": opened.run.seed,
         "init": None if start is None else fingerprint.file_hash(start / BEST),
     }
+    groups = results_of_groups(start, phase["select_conf"]["folds"])
+    if groups:
+        made_from["init_groups"] = [fingerprint.file_hash(path) for path in groups]
     if inputs.live:
         made_from["audio"] = audio_hash(utts)
         made_from["dropout"] = opened.conf["upstream"]["dropout"]

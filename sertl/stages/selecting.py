@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from sertl.data.datadir import DataDir, read_table
+from sertl.data.datadir import DataDir
 from sertl.data.speaker_groups import speaker_groups
 from sertl.errors import SertlError
 from sertl.score.records import read_log
 from sertl.seed import derive_seed
 from sertl.stages.phase import OpenPhase
-from sertl.stages.training_data import IDS_FILE
 from sertl.train.interpolation import loss_of, name_of_loss
 from sertl.train.loop import Trainer
+from sertl.train.saved_state import SPLIT
 from sertl.train.settings import LOWER, SELECT
 
 logger = logging.getLogger(__name__)
@@ -69,13 +69,12 @@ class Budget:
     words: str
 
 
-def splits_of(opened: OpenPhase, protocol: dict, start: Path | None = None) -> list[Split]:
+def splits_of(opened: OpenPhase, protocol: dict) -> list[Split]:
     """The trainings that find the budget; none where the fold's dev set chooses as it is.
 
     Args:
         opened: The phase.
         protocol: Of the fold.
-        start: Folder of the phase that it starts from.
 
     Raises:
         SertlError: No dev set, or fewer speakers than groups.
@@ -90,10 +89,7 @@ def splits_of(opened: OpenPhase, protocol: dict, start: Path | None = None) -> l
         return []
     if opened.dev is None:
         raise SertlError("select_conf.refit and folds need a dev set to train on in the end")
-    found = _groups(opened, folds) if folds else [Split("select1", opened.train, opened.dev)]
-    if start is not None:
-        _warn_of_seen(found, start, opened.phase["name"])
-    return found
+    return _groups(opened, folds) if folds else [Split(f"{SPLIT}1", opened.train, opened.dev)]
 
 
 def _groups(opened: OpenPhase, folds: int) -> list[Split]:
@@ -114,20 +110,7 @@ def _split(data: DataDir, held_out: set[str], number: int) -> Split:
         {utt: u for utt, u in data.utts.items() if (u.spk in held_out) is inside}
         for inside in (False, True)
     ]
-    return Split(f"select{number}", *(replace(data, utts=part) for part in parts))
-
-
-def _warn_of_seen(splits: Sequence[Split], start: Path, phase: str) -> None:
-    """Say so where an earlier phase was trained on what is held out here."""
-    held_out = {utt for split in splits for utt in split.held_out.utts}
-    seen = held_out & read_table(start / IDS_FILE).keys()
-    if seen:
-        logger.warning(
-            "phase %s starts from %s, which was trained on %d of the %d utterances held out here: "
-            "updates and lambda are chosen on what is easier than new speakers; with "
-            "select_conf.folds=0 select_conf.refit=true the dev set chooses",
-            *(phase, start, len(seen), len(held_out)),
-        )
+    return Split(f"{SPLIT}{number}", *(replace(data, utts=part) for part in parts))
 
 
 def nothing_to_choose(phase: dict, select: str) -> bool:
@@ -143,7 +126,11 @@ def joined(opened: OpenPhase) -> DataDir:
 
 
 def find_budget(
-    splits: Sequence[Split], make: Callable[[Split], Trainer], out: Path, select: str
+    splits: Sequence[Split],
+    make: Callable[[Split], Trainer],
+    out: Path,
+    select: str,
+    for_later: bool = False,
 ) -> Budget:
     """Train on every split; take what is best on all held-out utterances together.
 
@@ -156,6 +143,7 @@ def find_budget(
         make: Builds the trainer of one, with a folder out/<its name>.
         out: Of the phase.
         select: What is compared, a key of settings.SELECT; last takes all updates.
+        for_later: Whether a later phase needs these trainings, be there nothing to choose here.
 
     Raises:
         SertlError: If there is nothing to choose: last, and a single share.
@@ -165,7 +153,7 @@ def find_budget(
     for number, split in enumerate(splits, start=1):
         logger.info("selection %d of %d: %s", number, len(splits), split.name)
         trainer = make(split)
-        if metric is None and len(trainer.lambdas) == 1:
+        if metric is None and len(trainer.lambdas) == 1 and not for_later:
             raise SertlError(
                 f"select_conf with select {select} and lambdas {trainer.lambdas}: there is nothing "
                 "to choose by"

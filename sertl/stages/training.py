@@ -2,7 +2,7 @@
 """Stages 4 and 6: train one phase of one run."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from sertl.peft.tuning import trained_line
 from sertl.runs import Run
 from sertl.seed import derive_seed, seed_everything
 from sertl.stages.frozen_head import frozen_head
+from sertl.stages.group_starts import hands_over, start_without
 from sertl.stages.made_from import claim, inputs_of
 from sertl.stages.phase import OpenPhase, open_phase
 from sertl.stages.phase_record import count_parameters, write_record
@@ -46,14 +47,14 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     protocol = fold.protocol()
     select = select_of(phase, protocol)
     start = start_of(phase, run, fold, opened.inputs.encoder, conf["transductive"])
-    device = distributed.init(use_gpu)
+    device, for_later = distributed.init(use_gpu), hands_over(conf, phase)
     if claim(out, inputs_of(opened, fold, protocol, start), redo) is fingerprint.Progress.DONE:
         logger.info("%s: already trained", out)
-        discard(out)  # as a run that was interrupted at the last line would leave it
+        discard(out, for_later)  # as a run that was interrupted at the last line would leave it
         return
     if phase["optim_conf"]["autocast"] == "bf16":
         warn_of_slow_bf16("optim_conf.autocast", device.type)
-    splits = splits_of(opened, protocol, start)
+    splits = splits_of(opened, protocol)
     seen = joined(opened) if splits else opened.train
     # A protocol that takes the last update chooses nothing by dev, lambda neither.
     share = 1.0 if select == "last" and phase["select"] != "last" else None
@@ -61,9 +62,8 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     trainers = Trainers(opened, out, norm, start, device, select, share)
     budget = None
     if splits and not nothing_to_choose(phase, select):
-        budget = find_budget(splits, trainers.judge_of, out, select)
+        budget = find_budget(splits, trainers.judge_of, out, select, for_later)
     trainer = trainers.last_of(seen, budget) if splits else trainers.only()
-    trainer.head = frozen_head(opened, trainer.model, norm)
     rank, _ = distributed.rank_and_world()
     if rank == 0:
         save_ids(out, seen, start)
@@ -72,7 +72,7 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
         found = {"selection": budget.words if budget else ALL_GIVEN} if splits else {}
         write_record(opened, trainer, state, select, budget, found)
         fingerprint.finish(out)
-        discard(out)
+        discard(out, for_later)
     distributed.barrier()
 
 
@@ -117,8 +117,13 @@ class Trainers:
         """One that scores every look at the speakers that a split holds out, without patience."""
         optim = {**self.opened.phase["optim_conf"], "patience": 0}
         phase = {**self.opened.phase, "optim_conf": optim}
-        out, share = self.out / split.name, self.share
-        return self._trainer(out, split.train, split.held_out, self.select, None, share, phase)
+        start = start_without(split.held_out, self.start, split.name, phase["name"])
+        one = replace(self, opened=replace(self.opened, phase=phase), start=start)
+        out, parts = self.out / split.name, (split.train, split.held_out)
+        trainer = one._trainer(out, *parts, self.select, share=self.share, judges=split.held_out)
+        if distributed.rank_and_world()[0] == 0:
+            save_ids(out, split.train, start)
+        return trainer
 
     def last_of(self, train: DataDir, budget: Budget | None) -> Trainer:
         """One on all speakers, by what was found with some of them; None: by what was given."""
@@ -135,10 +140,9 @@ class Trainers:
         select: str,
         length: tuple[int, int] | None = None,
         share: float | None = None,
-        phase: dict | None = None,
+        judges: DataDir | None = None,
     ) -> Trainer:
-        opened, seed = self.opened, self.opened.run.seed
-        phase = phase or opened.phase
+        opened, phase, seed = self.opened, self.opened.phase, self.opened.run.seed
         model = build_model(opened, self.start, self.device)
         sets = [opened.dataset(train, training=True), opened.dataset(dev) if dev else None]
         for data in sets:
@@ -148,7 +152,9 @@ class Trainers:
         rebuild = to_rebuild(opened.conf, phase, opened.spec, encoder, opened.tokenizer, self.norm)
         out.mkdir(parents=True, exist_ok=True)
         facts = (out, seed, select, self.device, rebuild, length, share)
-        return Trainer(model, phase, *sets, *facts)
+        trainer = Trainer(model, phase, *sets, *facts)
+        trainer.head = frozen_head(opened, model, self.norm, judges)
+        return trainer
 
 
 def build_model(opened: OpenPhase, start: Path | None, device: torch.device) -> SERModel:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LAST = "last.pt"
+SPLIT = "select"  # and a number: folder, in the phase's, of a training that says what to choose
 SAVED = (
     "model",
     "optimizer",
@@ -74,12 +75,14 @@ def save(trainer: Trainer) -> None:
     distributed.barrier()
 
 
-def discard(folder: Path) -> None:
+def discard(folder: Path, for_later: bool = False) -> None:
     """Delete what only a resume would read of a phase that is done, most of what it takes on disk.
 
-    Its last.pt, and the models of its selections, whose logs say all that was chosen by them.
+    Its last.pt, and the models of its selections, whose logs say all that was chosen by them; their
+    results stay where a later phase starts from them.
     """
-    for path in (folder / LAST, *folder.glob("select*/*.pt")):
+    of_splits = f"{SPLIT}*/{LAST}" if for_later else f"{SPLIT}*/*.pt"
+    for path in (folder / LAST, *folder.glob(of_splits)):
         path.unlink(missing_ok=True)
 
 

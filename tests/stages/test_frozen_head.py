@@ -2,15 +2,18 @@
 """A phase without labels is judged by a head solved on its frozen output."""
 
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import torch
 from fakes import LABELS, build_model, fake_dataset
 
+from sertl.data.datadir import DataDir, Utterance, write_data_dir
 from sertl.data.speaker_norm import fit_speaker_norm
+from sertl.errors import SertlError
 from sertl.models.base import Spec
-from sertl.stages.frozen_head import FrozenHead
+from sertl.stages.frozen_head import FrozenHead, frozen_head
 
 MODES = ("none", "online", "offline")
 SPEC = Spec(labels=LABELS, hidden_size=6, layers=[0, 1])
@@ -54,6 +57,8 @@ def test_tells_what_the_output_still_holds():
 class Means(torch.nn.Module):
     """A model whose output is the mean of its input."""
 
+    needs = ()
+
     def utterance_vectors(self, batch):
         rows = zip(batch.feats, batch.lens.tolist(), strict=True)
         return torch.stack([frames[:, :n].mean(dim=1).flatten() for frames, n in rows])
@@ -65,6 +70,36 @@ def test_speakers_are_normalised_as_in_a_phase_that_classifies(live):
     scores = {mode: judge.judge(Means(), device, None)["ua"] for mode, judge in judges.items()}
     assert scores["none"] < 0.6 and scores["offline"] > 0.95
     assert scores["none"] < scores["online"] < scores["offline"]  # first clips know little
+
+
+def test_the_speakers_held_out_are_the_judges(tmp_path):
+    """Of a training without a group of speakers, in place of the fold's dev set."""
+    emos = {"a": "ang", "b": "sad", "c": "ang", "e": "sad"}
+    for part, speakers in {"train": "abc", "dev": "e"}.items():
+        utts = [Utterance(f"{s}-1", s, "x.wav", 1.0, emo=emos[s]) for s in speakers]
+        write_data_dir(tmp_path / "fold1" / part, utts, ["ang", "sad"])
+    heard = []
+
+    def dataset(part):
+        heard.append("".join(sorted(u.spk for u in part.utts.values())))
+        return MagicMock()
+
+    def unlabelled(speakers):
+        utts = {f"{s}-1": Utterance(f"{s}-1", s, "x.wav", 1.0) for s in speakers}
+        return DataDir(tmp_path, utts, ["ang", "sad"], None)
+
+    opened = SimpleNamespace(
+        conf={"data": str(tmp_path)},
+        phase={"name": "pretrain", "data_conf": {"speaker_norm": {"mode": "none"}}},
+        run=SimpleNamespace(seed=1, fold=1),
+        inputs=SimpleNamespace(live=True),
+        dataset=dataset,
+    )
+    assert frozen_head(opened, Means(), None) and heard == ["abc", "e"]
+    heard.clear()
+    assert frozen_head(opened, Means(), None, unlabelled("ce")) and heard == ["ab", "ce"]
+    with pytest.raises(SertlError, match="pretrain, select_conf.folds: the emotions of a group"):
+        frozen_head(opened, Means(), None, unlabelled("z"))
 
 
 def test_vectors_of_the_frame_stage_are_those_of_the_encoder():

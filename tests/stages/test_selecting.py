@@ -12,7 +12,6 @@ from sertl.data.datadir import DataDir, Utterance
 from sertl.errors import SertlError
 from sertl.runs import Run
 from sertl.stages.selecting import best_look, best_share, find_budget, joined, splits_of
-from sertl.stages.training_data import save_ids
 
 
 def data_of(speakers, each=3):
@@ -61,16 +60,6 @@ def test_refit_alone_uses_the_dev_set_and_published_protocols_keep_their_rule():
     assert splits_of(opened(), LOSO) == []
     for protocol in ("superb", "fixed", "official"):
         assert splits_of(opened(folds=3, refit=True), {"protocol": protocol}) == []
-
-
-def test_a_start_that_knows_the_held_out_speakers_is_named(tmp_path, caplog):
-    """An earlier phase was trained on a to d, 12 of 15 utterances; not on the dev speaker e."""
-    save_ids(tmp_path, data_of("abcd"))
-    splits_of(opened(folds=2), LOSO)
-    splits_of(opened(refit=True), LOSO, tmp_path)
-    assert not caplog.records
-    splits_of(opened(folds=2), LOSO, tmp_path)
-    assert "which was trained on 12 of the 15 utterances held out here" in caplog.text
 
 
 def test_what_cannot_be():

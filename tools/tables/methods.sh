@@ -3,8 +3,8 @@
 # start, the same number of updates on the same number of crops, all of them made on training and dev
 # speakers. How much of the way from start to result is kept (lambda of 0, 1/4, 1/2, 3/4, 1) say three
 # groups of these speakers, each held out of a training once, by loss; of two_stage, whose first stage
-# has learned their emotions, the dev speakers alone. Where it can be, the encoder's upper blocks are
-# tuned on dumped states. Writes exp/<name>_table.md. Interrupted, it goes on where it was.
+# learns emotions too, held out of both stages. Where it can be, the encoder's upper blocks are tuned
+# on dumped states. Writes exp/<name>_table.md. Interrupted, it goes on where it was.
 #
 # Usage, in a recipe's folder:
 #   ../../tools/tables/methods.sh NAME FIRST LABELS UPDATES "ROWS" [options of run.sh, but --tag, --method]
@@ -62,14 +62,10 @@ tune() { # ROW METHOD LAST SETTINGS…: the last phase keeps what groups of spea
   row "${name}_$row" "$method" "${options[@]}" --set "${same[@]}" "${kept[@]}" "$@" "${settings[@]}"
 }
 upper=("upstream_conf.from_layer=$first")
-# The first stage has learned the emotions of all training speakers: who says how much of the last
-# one is kept are the dev speakers, whom it has not.
-by_dev=(select_conf.folds=0 select_conf.refit=true)
 in_two_stages() { # ROW METHOD: the first stage is that of row two_stage, where there is one
   if [[ $1 != two_stage ]]; then share "${name}_two_stage" "${name}_$1" phase1; fi
-  tune "$1" "$2" phase2 "${upper[@]}" phase1.optim_conf.lr=1e-4 \
-    phase1.optim_conf.lr_scale.heads=0.1 phase1.optim_conf.lr_scale.ctc=10 phase1.data_conf.crop_sec=0 \
-    "${by_dev[@]/#/phase2.}"
+  tune "$1" "$2" phase2 "${upper[@]}" phase1.select_conf.folds=3 phase1.optim_conf.lr=1e-4 \
+    phase1.optim_conf.lr_scale.heads=0.1 phase1.optim_conf.lr_scale.ctc=10 phase1.data_conf.crop_sec=0
 }
 
 for one in $chosen; do
