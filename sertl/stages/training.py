@@ -117,10 +117,11 @@ class Trainers:
         """One that scores every look at the speakers that a split holds out, without patience."""
         optim = {**self.opened.phase["optim_conf"], "patience": 0}
         phase = {**self.opened.phase, "optim_conf": optim}
-        start = start_without(split.held_out, self.start, split.name, phase["name"])
-        one = replace(self, opened=replace(self.opened, phase=phase), start=start)
-        out, parts = self.out / split.name, (split.train, split.held_out)
-        trainer = one._trainer(out, *parts, self.select, share=self.share, judges=split.held_out)
+        train, dev = split.train, split.held_out
+        start = start_without(dev, self.start, split.name, phase["name"])
+        opened, out = replace(self.opened, phase=phase, train=train, dev=dev), self.out / split.name
+        one = replace(self, opened=opened, start=start)
+        trainer = one._trainer(out, train, dev, self.select, share=self.share, judges=dev)
         if distributed.rank_and_world()[0] == 0:
             save_ids(out, split.train, start)
         return trainer
