@@ -8,6 +8,7 @@ one instead of from the result, which has seen all.
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from sertl.data.datadir import DataDir, read_table
@@ -40,40 +41,51 @@ def results_of_groups(start: Path | None, folds: int) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def start_without(held_out: DataDir, start: Path | None, name: str, phase: str) -> Path | None:
+def start_without(held_out: DataDir, start: Path | None, name: str) -> Path | None:
     """The folder from which a training starts that holds speakers out.
 
     That is the earlier phase's own training without them; where there is none, its result, which
-    may have learned them: then that is said.
+    may have learned them.
 
     Args:
         held_out: Utterances of these speakers.
         start: Folder of the earlier phase; None where weights are new.
         name: Of the training's folder in each of the phases.
-        phase: Name of the phase that starts.
     """
     if start is None:
         return None
     without = start / name
-    if (without / BEST).is_file() and not _seen(held_out, without):
-        logger.info("%s starts from %s, which has not seen the speakers held out", name, without)
-        return without
-    seen = _seen(held_out, start)
+    return without if (without / BEST).is_file() and not _seen(held_out, without) else start
+
+
+def tell_starts(held_out: Mapping[str, DataDir], start: Path, phase: str) -> None:
+    """Say from where the trainings of a phase start, and whether that knows whom they hold out.
+
+    Args:
+        held_out: What each of them holds out, by the name of its folder.
+        start: Folder of the earlier phase.
+        phase: Name of the phase.
+    """
+    seen: set[str] = set()
+    for name, data in held_out.items():
+        folder = start_without(data, start, name)
+        seen |= _seen(data, folder)
+        if folder != start:
+            logger.info("%s starts from %s, which has not seen its speakers", name, folder)
     if seen:
         logger.warning(
             "phase %s starts from %s, which was trained on %d of the %d utterances held out here: "
             "updates and lambda are chosen on what is easier than new speakers; with as many "
             "select_conf.folds that phase makes a training without each group, with "
             "select_conf.folds=0 select_conf.refit=true the dev set chooses",
-            *(phase, start, len(seen), len(held_out.utts)),
+            *(phase, start, len(seen), sum(len(data.utts) for data in held_out.values())),
         )
-    return start
 
 
 def _seen(held_out: DataDir, folder: Path) -> set[str]:
     """Utterances held out whose speaker a phase was trained on; all where it did not say on whom.
 
-    A training that was killed before its ids were written down is one that did not say.
+    An older version did not say on whom it made its trainings without a group.
     """
     if not (folder / IDS_FILE).is_file():
         return {*held_out.utts}

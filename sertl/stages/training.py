@@ -16,7 +16,7 @@ from sertl.peft.tuning import trained_line
 from sertl.runs import Run
 from sertl.seed import derive_seed, seed_everything
 from sertl.stages.frozen_head import frozen_head
-from sertl.stages.group_starts import hands_over, start_without
+from sertl.stages.group_starts import hands_over, start_without, tell_starts
 from sertl.stages.made_from import claim, inputs_of
 from sertl.stages.phase import OpenPhase, open_phase
 from sertl.stages.phase_record import count_parameters, write_record
@@ -62,6 +62,8 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     trainers = Trainers(opened, out, norm, start, device, select, share)
     budget = None
     if splits and not nothing_to_choose(phase, select):
+        if start is not None:
+            tell_starts({s.name: s.held_out for s in splits}, start, phase["name"])
         budget = find_budget(splits, trainers.judge_of, out, select, for_later)
     trainer = trainers.last_of(seen, budget) if splits else trainers.only()
     rank, _ = distributed.rank_and_world()
@@ -118,7 +120,7 @@ class Trainers:
         optim = {**self.opened.phase["optim_conf"], "patience": 0}
         phase = {**self.opened.phase, "optim_conf": optim}
         train, dev = split.train, split.held_out
-        start = start_without(dev, self.start, split.name, phase["name"])
+        start = start_without(dev, self.start, split.name)
         opened, out = replace(self.opened, phase=phase, train=train, dev=dev), self.out / split.name
         one = replace(self, opened=opened, start=start)
         trainer = one._trainer(out, train, dev, self.select, share=self.share, judges=dev)

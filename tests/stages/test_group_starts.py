@@ -15,7 +15,12 @@ from sertl.errors import SertlError
 from sertl.runs import Run
 from sertl.stages import training
 from sertl.stages.experiment import resolve
-from sertl.stages.group_starts import hands_over, results_of_groups, start_without
+from sertl.stages.group_starts import (
+    hands_over,
+    results_of_groups,
+    start_without,
+    tell_starts,
+)
 from sertl.stages.training_data import save_ids
 from sertl.train import checkpoint
 from sertl.upstream.tiny import save_hubert
@@ -46,16 +51,17 @@ def test_a_start_without_the_speakers_is_taken_where_there_is_one(tmp_path, capl
     with_result(tmp_path, "abcd")
     with_result(tmp_path / "select1", "cd")
     with_result(tmp_path / "select2", "abc")  # of other groups: c was not held out
-    with_result(tmp_path / "select3")  # killed before it said on whom it was trained
-    assert start_without(data_of("ab"), None, "select1", "main") is None
-    assert start_without(data_of("ab"), tmp_path, "select1", "main") == tmp_path / "select1"
-    assert start_without(data_of("xy"), tmp_path, "select4", "main") == tmp_path
+    with_result(tmp_path / "select3")  # does not say on whom it was trained
+    assert start_without(data_of("ab"), None, "select1") is None
+    assert start_without(data_of("ab"), tmp_path, "select1") == tmp_path / "select1"
+    for name, speakers in (("select2", "cd"), ("select3", "ab"), ("select4", "xy")):
+        assert start_without(data_of(speakers), tmp_path, name) == tmp_path
+    with caplog.at_level("INFO"):
+        tell_starts({"select1": data_of("ab"), "select4": data_of("xy")}, tmp_path, "main")
+    assert f"select1 starts from {tmp_path / 'select1'}" in caplog.text
     assert "held out here" not in caplog.text
-    for name, speakers in (("select2", "cd"), ("select3", "ab"), ("select4", "cx")):
-        caplog.clear()
-        assert start_without(data_of(speakers), tmp_path, name, "main") == tmp_path
-        seen = 2 if "x" in speakers else 4
-        assert f"phase main starts from {tmp_path}, which was trained on {seen} of" in caplog.text
+    tell_starts({"select1": data_of("ab"), "select2": data_of("cx")}, tmp_path, "main")
+    assert f"main starts from {tmp_path}, which was trained on 2 of the 8 utter" in caplog.text
     assert results_of_groups(tmp_path, 2) == [tmp_path / f"select{n}/best.pt" for n in (1, 2)]
     assert results_of_groups(tmp_path, 0) == results_of_groups(None, 2) == []
 
