@@ -64,13 +64,14 @@ class OpenPhase:
     def fit_speaker_norm(self, data: DataDir) -> SpeakerNorm | None:
         """Statistics of speaker normalisation from training utterances.
 
-        None for mode none, and for a live encoder, whose vectors train/live_norm.py looks after.
+        None for mode none, and where the model pools frames itself: train/live_norm.py looks after
+        those vectors.
         """
         conf = self.phase["data_conf"]["speaker_norm"]
-        if conf["mode"] == "none" or self.inputs.live:
+        if conf["mode"] == "none" or not self.inputs.statistics:
             return None
         rows = self.dataset(data)
-        return fit_speaker_norm(rows.clip_vectors(), [u.spk for u in rows.utts], conf)
+        return fit_speaker_norm(rows.vectors, [u.spk for u in rows.utts], conf)
 
     def build(self) -> SERModel:
         """The model with its random weights, on the encoder if that is live."""

@@ -1,8 +1,9 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
-"""Speaker normalisation of a model that reads audio: of its pooled vectors, which training moves.
+"""Speaker normalisation of a model that reads audio or frames: of the vectors that it pools.
 
 Once an epoch, and before it is judged or decodes, the model shows the vectors of all utterances of
-the set; what a speaker's have in common is then taken out of each, until the next time.
+the set, which training moves; what a speaker's have in common is then taken out of each, until the
+next time.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -13,8 +14,14 @@ from sertl.data.dataset import UttDataset
 from sertl.data.speaker_norm import SpeakerNorm, fit_speaker_norm, shifts
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
+from sertl.run_file import RETRAIN
 from sertl.train import distributed
 from sertl.train.evaluate import predict
+
+IN_FRAMES = (
+    "this model was trained by an older version of sertl, which normalised speakers in frames; "
+    f"{RETRAIN}"
+)
 
 
 class LiveNorm:
@@ -26,6 +33,7 @@ class LiveNorm:
         device: Where batches go.
         dtype: Of autocast, or None.
         norm: As fitted in training, for decoding; else `refresh` fits it.
+        pooled: Whether the model reads a pooled dump, whose vectors the dataset normalises.
     """
 
     def __init__(
@@ -35,15 +43,16 @@ class LiveNorm:
         device: torch.device,
         dtype: torch.dtype | None,
         norm: SpeakerNorm | None = None,
+        pooled: bool = False,
     ):
-        self.model, self.data_conf = model, data_conf
+        self.model, self.data_conf, self.pooled = model, data_conf, pooled
         self.device, self.dtype, self.norm = device, dtype, norm
 
     @property
     def acts(self) -> bool:
         """Whether there is anything to do: speakers to normalise, vectors that training moves."""
         asked = self.data_conf["speaker_norm"]["mode"] != "none"
-        return asked and self.model.upstream is not None and self.model.classifies
+        return asked and not self.pooled and self.model.classifies
 
     def once(self) -> AbstractContextManager[None]:
         """Within, while weights rest, the encoder hears an utterance once: here or in `predict`."""
@@ -60,7 +69,8 @@ class LiveNorm:
             fit: Whether these are the training utterances, of which mean and prior are taken.
 
         Raises:
-            SertlError: If the model pools nothing that could be normalised.
+            SertlError: If the model pools nothing that could be normalised, or normalised speakers
+                elsewhere when it was trained.
         """
         if not self.acts:
             return
@@ -77,6 +87,8 @@ class LiveNorm:
         if fit:
             conf = self.data_conf["speaker_norm"]
             self.norm = fit_speaker_norm(vectors, [u.spk for u in data.utts], conf)
+        elif self.norm.mean.shape != vectors.shape[1:]:
+            raise SertlError(IN_FRAMES)
         shift, scale = shifts(vectors, data.utts, self.norm, seed)
         rows = shift[:, None] if scale is None else torch.stack([shift, scale], dim=1)
         self.model.shifts.update(zip([u.utt for u in data.utts], rows, strict=True))

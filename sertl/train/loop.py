@@ -112,7 +112,8 @@ class Trainer:
             self.lambdas = [1.0]
         self.way: Interpolation | None = None
         self.average = WeightAverage(model, self.optim["ema"])
-        self.live = LiveNorm(model, self.data, device, self.dtype)
+        pooled = train.vectors is not None
+        self.live = LiveNorm(model, self.data, device, self.dtype, pooled=pooled)
 
     def run(self) -> State:
         """Train to the end, from the last saved state if there is one."""

@@ -11,9 +11,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sertl.data.batch import Batch
 from sertl.data.speaker_norm import SpeakerMemory
+from sertl.errors import SertlError
 from sertl.models.base import MODELS
 from sertl.nn.frame_statistics import pool_frames
 from sertl.train.ctc_text import to_text
+from sertl.train.live_norm import IN_FRAMES
 from sertl.train.settings import AUTOCAST
 from sertl.train.trained import Trained
 from sertl.upstream.build import build_upstream
@@ -78,7 +80,7 @@ class Member:
         batch = replace(shared[reads])
         dtype = AUTOCAST[trained.phase["optim_conf"]["autocast"]] if rounds else None
         rounding = torch.autocast(wavs[0].device.type, dtype, enabled=dtype is not None)
-        with rounding, model.remembering() if self.encoder is None else nullcontext():
+        with rounding, nullcontext() if self.statistics else model.remembering():
             self._normalise(batch, ask)
             out = model.predict(batch)
             if ask.vectors:
@@ -111,29 +113,20 @@ class Member:
         """Take out of the batch, or of the model's pooled vectors, what speakers have in common."""
         if self.speakers is None:
             return
-        model = self.trained.model
-        if batch.vectors is not None:
-            vectors = batch.vectors
-        elif batch.feats is not None:
-            rows = zip(batch.feats, batch.lens.tolist(), strict=True)
-            vectors = torch.stack([clip[:, :n].mean(dim=1) for clip, n in rows])
-        else:
+        model, vectors = self.trained.model, batch.vectors
+        if vectors is None:
             model.shifts, model.collected = {}, {}
             model.predict(batch)
             vectors = torch.stack([model.collected[utt] for utt in batch.utt])
             model.collected = None
         shift, scale = self.speakers.next(vectors.float().cpu(), ask.speakers, ask.remember)
-        if batch.wav is not None:
+        if batch.vectors is None:
             rows = shift[:, None] if scale is None else torch.stack([shift, scale], dim=1)
             model.shifts = dict(zip(batch.utt, rows, strict=True))
             return
-        device = vectors.device
-        shift = shift.to(device)
-        scale = torch.ones_like(shift) if scale is None else scale.to(device)
-        if batch.vectors is not None:
-            batch.vectors = (batch.vectors - shift) / scale
-        else:
-            batch.feats = (batch.feats - shift[:, :, None]) / scale[:, :, None]
+        batch.vectors = vectors - shift.to(vectors.device)
+        if scale is not None:
+            batch.vectors = batch.vectors / scale.to(vectors.device)
 
 
 def with_encoders(found: Sequence[Trained]) -> list[Member]:
@@ -152,12 +145,17 @@ def with_encoders(found: Sequence[Trained]) -> list[Member]:
 
 
 def _reads(trained: Trained) -> tuple[tuple[str, ...], SpeakerMemory | None]:
-    """Statistics that a model on features reads instead of frames, and its memory of speakers."""
+    """Statistics that a model on features reads instead of frames, and its memory of speakers.
+
+    Raises:
+        SertlError: A model whose speakers were normalised in frames.
+    """
     norm, statistics = trained.speaker_norm, ()
-    if trained.input == "feats" and not trained.phase["data_conf"]["crop_sec"]:
+    inside = norm is not None and norm.mean.ndim == 1  # in what the model pools, (D',)
+    if trained.input == "feats" and not trained.phase["data_conf"]["crop_sec"] and not inside:
         model = MODELS.get(trained.phase["model"])
         statistics = model.statistics(trained.phase["model_conf"], len(trained.spec.layers))
-        whole = trained.spec.hidden_size * len(statistics)
-        if norm is not None and norm.mean.shape[-1] != whole:
-            statistics = ()  # it was trained on frames, whose speakers were normalised
+    whole = trained.spec.hidden_size * len(statistics)
+    if norm is not None and not inside and norm.mean.shape[-1] != whole:
+        raise SertlError(IN_FRAMES)
     return tuple(statistics), None if norm is None else SpeakerMemory(norm)

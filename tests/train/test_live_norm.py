@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from fakes import LABELS, build_model
+from fakes import LABELS, FakeStore, FakeVectors, build_model, fake_dataset
 
 from sertl.data.datadir import DataDir, Utterance
 from sertl.data.dataset import UttDataset
-from sertl.data.speaker_norm import SpeakerNorm
+from sertl.data.speaker_norm import SpeakerNorm, fit_speaker_norm
 from sertl.errors import SertlError
+from sertl.models.base import MODELS as REGISTERED
 from sertl.models.base import Spec
 from sertl.seed import seed_everything
 from sertl.train import checkpoint
 from sertl.train.evaluate import predict
 from sertl.train.live_norm import LiveNorm
 from sertl.train.loop import Trainer
+from sertl.use.member import _reads
 
 CPU = torch.device("cpu")
 CONF = {"batch_size": 4, "batch_sec": 60.0}
@@ -124,6 +126,51 @@ def norm_conf(mode="offline", prior=0.0, scale=False):
 def pooled(model, data):
     with torch.no_grad():
         return model.pool(data.batch(range(len(data))))
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+@pytest.mark.parametrize("scale", [False, True])
+def test_frames_are_normalised_as_their_statistics_are(mode, scale):
+    """A model that pools frames itself says what one says of the pooled dump, deviations too."""
+    conf = {"pooling": "stat", "combine": "concat", "hidden": 4}
+    spec = Spec(labels=LABELS, hidden_size=6, layers=[0, 1])
+    statistics = REGISTERED.get("probe").statistics(conf, 2)
+    said = []
+    for kind in (FakeStore, FakeVectors):
+        seed_everything(1)
+        model = build_model("probe", spec, None, conf).eval()
+        train, dev = (
+            fake_dataset(n, kind=kind, statistics=statistics if kind is FakeVectors else ())
+            for n in (40, 16)
+        )
+        is_pooled = train.vectors is not None
+        if is_pooled:
+            found = norm_conf(mode, 1.5, scale)["speaker_norm"]
+            norm = fit_speaker_norm(train.vectors, [u.spk for u in train.utts], found)
+            dev.normalise_speakers(norm, 3)
+        live = LiveNorm(model, norm_conf(mode, 1.5, scale), CPU, None, pooled=is_pooled)
+        live.refresh(train, 1, fit=True)
+        live.refresh(dev, 3)
+        outputs = predict(model, dev, norm_conf(mode), CPU)[0]
+        said.append(np.stack([outputs[u.utt]["emo"] for u in dev.utts]))
+    np.testing.assert_allclose(said[0], said[1], atol=2e-4)
+
+
+def test_a_model_of_an_older_version_is_refused():
+    """One whose speakers were normalised in the frames of each layer."""
+    spec = Spec(labels=LABELS, hidden_size=6, layers=[0, 1])
+    model = build_model("probe", spec, None, {}).eval()
+    norm = SpeakerNorm("online", 1.0, torch.zeros(2, 6))
+    with pytest.raises(SertlError, match="older version of sertl"):
+        LiveNorm(model, norm_conf(), CPU, None, norm).refresh(fake_dataset(8), 1)
+    trained = SimpleNamespace(
+        speaker_norm=norm,
+        input="feats",
+        phase={"model": "wap", "model_conf": {}, "data_conf": {"crop_sec": 0.0}},
+        spec=spec,
+    )
+    with pytest.raises(SertlError, match="older version of sertl"):
+        _reads(trained)
 
 
 @pytest.mark.parametrize("scale", [False, True])
