@@ -16,7 +16,7 @@ from sertl.data.datadir import DataDir, Utterance
 from sertl.data.feats import FeatsStore
 from sertl.data.frame_labels import FrameLabels
 from sertl.data.own_classes import CORPUS, head_names
-from sertl.data.speaker_norm import SpeakerNorm, without_speakers
+from sertl.data.speaker_norm import SpeakerNorm, shifts
 from sertl.errors import SertlError
 from sertl.seed import derive_seed
 
@@ -94,7 +94,7 @@ class UttDataset:
                 )
         self._cache: dict[str, torch.Tensor] | None = None
         self.vectors: torch.Tensor | None = None  # (N, L, S * D) of a pooled dump
-        self._normed: torch.Tensor | None = None  # the same, without their speakers'
+        self._norms: tuple[torch.Tensor, torch.Tensor | None] | None = None
         if feats is not None:
             ids = [u.utt for u in self.utts]
             feats.check(ids)
@@ -117,18 +117,40 @@ class UttDataset:
             out[places[utt]] = row
         return torch.from_numpy(out)
 
-    def normalise_speakers(self, norm: SpeakerNorm | None, seed: int = 0) -> None:
-        """From now on take out of the vectors of a pooled dump what a speaker's have in common.
+    def clip_vectors(self) -> torch.Tensor:
+        """A vector of each utterance, for what speakers have in common.
 
-        Of frames and audio the model's own vectors are normalised: train/live_norm.py.
+        Returns:
+            (N, L, S * D) of a pooled dump, (N, L, D) means of frames.
+        """
+        if self.vectors is not None:
+            return self.vectors
+        return torch.stack([self._features(u.utt).mean(dim=1) for u in self.utts])
+
+    def normalise_speakers(self, norm: SpeakerNorm | None, seed: int = 0) -> None:
+        """From now on take out of features and vectors what clips of a speaker have in common.
+
+        Of what a model pools itself: train/live_norm.py.
 
         Args:
             norm: Fitted on training utterances; None takes out nothing.
             seed: Of the order of clips.
         """
-        self._normed = self.vectors
-        if norm is not None:
-            self._normed = without_speakers(self.vectors, self.utts, norm, seed)
+        self._norms = None if norm is None else shifts(self.clip_vectors(), self.utts, norm, seed)
+
+    @property
+    def normalised(self) -> bool:
+        """Whether it is without what speakers have in common."""
+        return self._norms is not None
+
+    def _normed(self, features: torch.Tensor, rows: Sequence[int], frames: bool) -> torch.Tensor:
+        """(B, L, D') vectors, or (L, T, D) frames of one utterance, without their speaker's."""
+        if self._norms is None:
+            return features
+        parts = [part if part is None else part[rows] for part in self._norms]
+        shift, scale = (p[0][:, None] if frames and p is not None else p for p in parts)
+        features = features - shift
+        return features if scale is None else features / scale
 
     def __len__(self) -> int:
         return len(self.utts)
@@ -151,11 +173,13 @@ class UttDataset:
             batch.seeds = [derive_seed(self.seed, "epoch", epoch, u.utt) for u in utts]
         starts: Sequence[int | None] = [None] * len(utts)
         if self.vectors is not None:
-            vectors = self.vectors if self._normed is None else self._normed
-            batch.vectors = vectors[list(indices)]
+            batch.vectors = self._normed(self.vectors[list(indices)], list(indices), False)
         elif self.feats is not None:
             parts = [self._cropped(self._features(u.utt), u, epoch) for u in utts]
-            arrays, starts = zip(*parts, strict=True)
+            arrays = [
+                self._normed(a, [row], True) for (a, _), row in zip(parts, indices, strict=True)
+            ]
+            starts = [start for _, start in parts]
             batch.lens = torch.tensor([a.shape[1] for a in arrays])
             batch.feats = pad(arrays, dim=1)
             if self.resumed:

@@ -29,7 +29,7 @@ class SpeakerNorm:
     Attributes:
         mode: offline or online.
         weight: w, in clips.
-        mean: (...) m.
+        mean: (L, D') m of what models read; (D',) of what they pool themselves.
         std: (...) standard deviation of the training utterances within speakers; None does not
             scale.
     """
@@ -38,6 +38,11 @@ class SpeakerNorm:
     weight: float
     mean: torch.Tensor
     std: torch.Tensor | None = None
+
+    @property
+    def inside(self) -> bool:
+        """Whether it is of the vectors that a model pools itself, not of what it reads."""
+        return self.mean.ndim == 1
 
 
 def fit_speaker_norm(vectors: torch.Tensor, spks: Sequence[str], conf: dict) -> SpeakerNorm | None:

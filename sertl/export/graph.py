@@ -70,8 +70,8 @@ class Graph(nn.Module):
         batch = self._batch(member, shared[key])
         try:
             model.upstream = None  # so that it reads the batch's hidden states
-            if trained.speaker_norm is not None and not member.statistics:
-                norm = trained.speaker_norm
+            norm = trained.speaker_norm
+            if norm is not None and norm.inside:
                 model.centred = lambda vectors, _batch: _somebody_else(vectors, norm)
             out = model.predict(batch)
             if self.own is not None:
@@ -84,7 +84,9 @@ class Graph(nn.Module):
 
     def _batch(self, member: Member, hidden: torch.Tensor) -> Batch:
         """Vectors where the model reads statistics of frames, else the frames."""
-        norm = member.trained.speaker_norm if member.statistics else None
+        norm = member.trained.speaker_norm
+        if norm is not None and norm.inside:
+            norm = None  # not of what it reads
         utts = [""] * hidden.shape[0] if isinstance(hidden.shape[0], int) else [""]
         model, spec = member.trained.model, member.trained.spec
         names = member.statistics
@@ -95,15 +97,24 @@ class Graph(nn.Module):
             return Batch(utt=utts, vectors=_somebody_else(vectors, norm))
         # Counted, not taken from the shape: that would be a constant of the older exporter's graph.
         lens = torch.ones_like(hidden[:, 0, :, 0], dtype=torch.int64).sum(dim=1)
+        if norm is not None:
+            means = hidden.mean(dim=2)
+            hidden = hidden - (means - _somebody_else(means, norm, False))[:, :, None]
+            if norm.std is not None:
+                hidden = hidden / _scale(norm)[:, None]
         return Batch(utt=utts, feats=hidden, lens=lens)
 
 
-def _somebody_else(vectors: torch.Tensor, norm: SpeakerNorm | None) -> torch.Tensor:
+def _somebody_else(
+    vectors: torch.Tensor, norm: SpeakerNorm | None, scaled: bool = True
+) -> torch.Tensor:
     """Vectors without what their speaker, known by this clip alone, is taken to have in common."""
     if norm is None:
         return vectors
     vectors = vectors - (vectors + norm.weight * norm.mean) / (1 + norm.weight)
-    if norm.std is None:
-        return vectors
+    return vectors / _scale(norm) if scaled and norm.std is not None else vectors
+
+
+def _scale(norm: SpeakerNorm) -> torch.Tensor:
     share = norm.weight / (1 + norm.weight)
-    return vectors / (share * norm.std.square()).sqrt().clamp_min(1e-6)
+    return (share * norm.std.square()).sqrt().clamp_min(1e-6)

@@ -24,6 +24,7 @@ BUDGETS = ("epochs", "updates", "frames_per_update")  # of optim_conf: how long 
 Start = Literal["random", "solved"]
 Tune = Literal["none", "all", "bitfit", "last"]
 NormMode = Literal["none", "offline", "online"]
+NormWhere = Literal["vectors", "frames"]
 ClassWeights = Literal["none", "inverse"]
 Sampler = Literal["shuffle", "balanced"]
 Optimizer = Literal["adam", "adamw"]
@@ -160,6 +161,11 @@ class SpeakerNorm(Section):
         None,
         description="weight of the training mean, in clips; null: estimated on the training "
         "speakers",
+    )
+    where: NormWhere = Field(
+        "vectors",
+        description="of a model that reads dumped frames: out of the vectors that it pools, or out "
+        "of the frames",
     )
 
 

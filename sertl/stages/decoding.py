@@ -60,15 +60,16 @@ def decode(conf: dict, run: Run, parts: list[str], use_gpu: bool, redo: bool) ->
     trained.model.to(device)
     data_conf, dtype = trained.phase["data_conf"], AUTOCAST[trained.phase["optim_conf"]["autocast"]]
     beam = phase["decode_conf"]["beam"]
+    norm = trained.speaker_norm
+    before = norm is not None and not norm.inside
+    live = LiveNorm(trained.model, data_conf, device, dtype, norm, before)
     for part, data, out in todo:
         dataset = open_dataset(trained, data, conf["dump"])
-        norm, pooled = trained.speaker_norm, dataset.vectors is not None
-        live = LiveNorm(trained.model, data_conf, device, dtype, norm, pooled)
         orders = orders_of(trained, data, phase["decode_conf"]["orders"])
         with live.once():
             for number in range(1, orders + 1):
                 seed = derive_seed(run.seed, "decode", number)
-                if pooled:
+                if before:
                     dataset.normalise_speakers(norm, seed)
                 live.refresh(dataset, seed)
                 outputs, _ = predict(trained.model, dataset, data_conf, device, dtype, beam=beam)

@@ -3,9 +3,9 @@
 
 Each time the phase looks at dev, a regression is solved on the vectors of the fold's labelled
 training set and scored on its dev set, or on the group of speakers that a training leaves out, who
-are not in it then. Speakers are normalised in these vectors, as a phase that classifies would. No
-gradient comes of it. It chooses lambda where there are several (train/kept_share.py), and else
-nothing; the report draws the curve.
+are not in it then. Speakers are normalised as a phase that classifies would: in these vectors, or
+in dumped frames. No gradient comes of it. It chooses lambda where there are several
+(train/kept_share.py), and else nothing; the report draws the curve.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from sertl.data.datadir import DataDir
 from sertl.data.dataset import UttDataset
 from sertl.data.folds import FoldDir
 from sertl.data.own_classes import heads_of
-from sertl.data.speaker_norm import fit_speaker_norm, without_speakers
+from sertl.data.speaker_norm import SpeakerNorm, fit_speaker_norm, without_speakers
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
 from sertl.nn.own_heads import log_probs, of_own_head
@@ -37,12 +37,17 @@ class FrozenHead:
         opened: The phase.
         train: The fold's training set, with labels.
         dev: Its dev set.
+        norm: How speakers are normalised in dumped frames; None: not there.
     """
 
-    def __init__(self, opened: OpenPhase, train: DataDir, dev: DataDir):
+    def __init__(
+        self, opened: OpenPhase, train: DataDir, dev: DataDir, norm: SpeakerNorm | None = None
+    ):
         self.data_conf = opened.phase["data_conf"]
         self.labels, self.seed = train.labels, opened.run.seed
         self.sets = [opened.dataset(part) for part in (train, dev)]
+        for data in self.sets:
+            data.normalise_speakers(norm, self.seed)
 
     @torch.no_grad()
     def judge(
@@ -77,7 +82,7 @@ class FrozenHead:
     ) -> list[torch.Tensor]:
         """(N, P) vectors of these rows of each set, without their speakers'."""
         conf, sets = self.data_conf["speaker_norm"], self.sets
-        if conf["mode"] == "none":
+        if sets[0].normalised or conf["mode"] == "none":
             both = zip(sets, rows, strict=True)
             return [self._vectors(model, data, own, device, dtype) for data, own in both]
         # Speakers are known by all their clips, labelled or not.
@@ -108,13 +113,14 @@ class FrozenHead:
 
 
 def frozen_head(
-    opened: OpenPhase, model: SERModel, held_out: DataDir | None = None
+    opened: OpenPhase, model: SERModel, norm: SpeakerNorm | None, held_out: DataDir | None = None
 ) -> FrozenHead | None:
     """A judge for a phase that reads no emotions; None where it does, or nobody's are known.
 
     Args:
         opened: The phase.
         model: Its model.
+        norm: How speakers are normalised in dumped frames.
         held_out: Of whose speakers the judge is to be; None: of the fold's dev set.
 
     Raises:
@@ -136,7 +142,7 @@ def frozen_head(
                 "speakers, or of all others, are not known, and the group cannot say what the "
                 "phase is worth; train on the fold's own speech, or without groups"
             )
-    return FrozenHead(opened, *parts)
+    return FrozenHead(opened, *parts, norm)
 
 
 def _have_emotions(*parts: DataDir) -> bool:

@@ -188,6 +188,12 @@ def check_inputs(phase: dict, live: bool, resumed: bool) -> None:
             f"upstream_conf.tune: {conf['tune']}, peft: {conf['peft'] or 'none'} needs the "
             "audio: --set input=wav"
         )
+    norm = data["speaker_norm"]
+    if live and norm["mode"] != "none" and norm["where"] == "frames":
+        raise SertlError(
+            "data_conf.speaker_norm.where=frames is of dumped frames: --set input=feats, or "
+            "data_conf.speaker_norm.where=vectors"
+        )
     if data["time_mask"] and not live:
         raise SertlError("data_conf.time_mask masks what enters the encoder: --set input=wav")
     if is_on(data["augment"]) and (resumed or not live):

@@ -40,8 +40,6 @@ def inputs_of(opened: OpenPhase, fold: FoldDir, protocol: dict, start: Path | No
         made_from["lower"] = [inputs.lower, inputs.store.inputs["format"]]
     if phase["data_conf"]["speaker_norm"]["mode"] != "none":
         made_from["speakers"] = speakers_hash(utts)
-        if not inputs.live and not inputs.statistics:
-            made_from["speaker_norm"] = "in pooled vectors"  # it was in frames
     if inputs.other_feats:
         made_from["other_feats"] = inputs.other_feats
     if inputs.pseudo is not None:

@@ -64,14 +64,15 @@ class OpenPhase:
     def fit_speaker_norm(self, data: DataDir) -> SpeakerNorm | None:
         """Statistics of speaker normalisation from training utterances.
 
-        None for mode none, and where the model pools frames itself: train/live_norm.py looks after
-        those vectors.
+        None for mode none, and where the vectors are normalised that the model pools itself, of
+        audio or of frames: train/live_norm.py looks after them.
         """
-        conf = self.phase["data_conf"]["speaker_norm"]
-        if conf["mode"] == "none" or not self.inputs.statistics:
+        conf, inputs = self.phase["data_conf"]["speaker_norm"], self.inputs
+        inside = inputs.live or (conf["where"] == "vectors" and not inputs.statistics)
+        if conf["mode"] == "none" or inside:
             return None
         rows = self.dataset(data)
-        return fit_speaker_norm(rows.vectors, [u.spk for u in rows.utts], conf)
+        return fit_speaker_norm(rows.clip_vectors(), [u.spk for u in rows.utts], conf)
 
     def build(self) -> SERModel:
         """The model with its random weights, on the encoder if that is live."""

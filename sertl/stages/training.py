@@ -149,14 +149,14 @@ class Trainers:
         model = build_model(opened, self.start, self.device)
         sets = [opened.dataset(train, training=True), opened.dataset(dev) if dev else None]
         for data in sets:
-            if data is not None and data.vectors is not None:
+            if data is not None:
                 data.normalise_speakers(self.norm, seed)
         encoder = opened.inputs.encoder
         rebuild = to_rebuild(opened.conf, phase, opened.spec, encoder, opened.tokenizer, self.norm)
         out.mkdir(parents=True, exist_ok=True)
         facts = (out, seed, select, self.device, rebuild, length, share)
         trainer = Trainer(model, phase, *sets, *facts)
-        trainer.head = frozen_head(opened, model, judges)
+        trainer.head = frozen_head(opened, model, self.norm, judges)
         return trainer
 
 

@@ -14,14 +14,8 @@ from sertl.data.dataset import UttDataset
 from sertl.data.speaker_norm import SpeakerNorm, fit_speaker_norm, shifts
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
-from sertl.run_file import RETRAIN
 from sertl.train import distributed
 from sertl.train.evaluate import predict
-
-IN_FRAMES = (
-    "this model was trained by an older version of sertl, which normalised speakers in frames; "
-    f"{RETRAIN}"
-)
 
 
 class LiveNorm:
@@ -33,7 +27,7 @@ class LiveNorm:
         device: Where batches go.
         dtype: Of autocast, or None.
         norm: As fitted in training, for decoding; else `refresh` fits it.
-        pooled: Whether the model reads a pooled dump, whose vectors the dataset normalises.
+        before: Whether speakers are taken out of what the model reads.
     """
 
     def __init__(
@@ -43,16 +37,16 @@ class LiveNorm:
         device: torch.device,
         dtype: torch.dtype | None,
         norm: SpeakerNorm | None = None,
-        pooled: bool = False,
+        before: bool = False,
     ):
-        self.model, self.data_conf, self.pooled = model, data_conf, pooled
+        self.model, self.data_conf, self.before = model, data_conf, before
         self.device, self.dtype, self.norm = device, dtype, norm
 
     @property
     def acts(self) -> bool:
         """Whether there is anything to do: speakers to normalise, vectors that training moves."""
         asked = self.data_conf["speaker_norm"]["mode"] != "none"
-        return asked and not self.pooled and self.model.classifies
+        return asked and not self.before and self.model.classifies
 
     def once(self) -> AbstractContextManager[None]:
         """Within, while weights rest, the encoder hears an utterance once: here or in `predict`."""
@@ -69,8 +63,7 @@ class LiveNorm:
             fit: Whether these are the training utterances, of which mean and prior are taken.
 
         Raises:
-            SertlError: If the model pools nothing that could be normalised, or normalised speakers
-                elsewhere when it was trained.
+            SertlError: If the model pools nothing that could be normalised.
         """
         if not self.acts:
             return
@@ -87,8 +80,6 @@ class LiveNorm:
         if fit:
             conf = self.data_conf["speaker_norm"]
             self.norm = fit_speaker_norm(vectors, [u.spk for u in data.utts], conf)
-        elif self.norm.mean.shape != vectors.shape[1:]:
-            raise SertlError(IN_FRAMES)
         shift, scale = shifts(vectors, data.utts, self.norm, seed)
         rows = shift[:, None] if scale is None else torch.stack([shift, scale], dim=1)
         self.model.shifts.update(zip([u.utt for u in data.utts], rows, strict=True))

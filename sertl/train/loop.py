@@ -112,8 +112,7 @@ class Trainer:
             self.lambdas = [1.0]
         self.way: Interpolation | None = None
         self.average = WeightAverage(model, self.optim["ema"])
-        pooled = train.vectors is not None
-        self.live = LiveNorm(model, self.data, device, self.dtype, pooled=pooled)
+        self.live = LiveNorm(model, self.data, device, self.dtype, before=train.normalised)
 
     def run(self) -> State:
         """Train to the end, from the last saved state if there is one."""

@@ -11,11 +11,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sertl.data.batch import Batch
 from sertl.data.speaker_norm import SpeakerMemory
-from sertl.errors import SertlError
 from sertl.models.base import MODELS
 from sertl.nn.frame_statistics import pool_frames
 from sertl.train.ctc_text import to_text
-from sertl.train.live_norm import IN_FRAMES
 from sertl.train.settings import AUTOCAST
 from sertl.train.trained import Trained
 from sertl.upstream.build import build_upstream
@@ -113,20 +111,29 @@ class Member:
         """Take out of the batch, or of the model's pooled vectors, what speakers have in common."""
         if self.speakers is None:
             return
-        model, vectors = self.trained.model, batch.vectors
-        if vectors is None:
+        model, inside = self.trained.model, self.speakers.norm.inside
+        if batch.vectors is not None:
+            vectors = batch.vectors
+        elif not inside:
+            rows = zip(batch.feats, batch.lens.tolist(), strict=True)
+            vectors = torch.stack([clip[:, :n].mean(dim=1) for clip, n in rows])
+        else:
             model.shifts, model.collected = {}, {}
             model.predict(batch)
             vectors = torch.stack([model.collected[utt] for utt in batch.utt])
             model.collected = None
         shift, scale = self.speakers.next(vectors.float().cpu(), ask.speakers, ask.remember)
-        if batch.vectors is None:
+        if inside:
             rows = shift[:, None] if scale is None else torch.stack([shift, scale], dim=1)
             model.shifts = dict(zip(batch.utt, rows, strict=True))
             return
-        batch.vectors = vectors - shift.to(vectors.device)
-        if scale is not None:
-            batch.vectors = batch.vectors / scale.to(vectors.device)
+        device = vectors.device
+        shift = shift.to(device)
+        scale = torch.ones_like(shift) if scale is None else scale.to(device)
+        if batch.vectors is not None:
+            batch.vectors = (batch.vectors - shift) / scale
+        else:
+            batch.feats = (batch.feats - shift[:, :, None]) / scale[:, :, None]
 
 
 def with_encoders(found: Sequence[Trained]) -> list[Member]:
@@ -145,17 +152,12 @@ def with_encoders(found: Sequence[Trained]) -> list[Member]:
 
 
 def _reads(trained: Trained) -> tuple[tuple[str, ...], SpeakerMemory | None]:
-    """Statistics that a model on features reads instead of frames, and its memory of speakers.
-
-    Raises:
-        SertlError: A model whose speakers were normalised in frames.
-    """
+    """Statistics that a model on features reads instead of frames, and its memory of speakers."""
     norm, statistics = trained.speaker_norm, ()
-    inside = norm is not None and norm.mean.ndim == 1  # in what the model pools, (D',)
-    if trained.input == "feats" and not trained.phase["data_conf"]["crop_sec"] and not inside:
+    if trained.input == "feats" and not trained.phase["data_conf"]["crop_sec"]:
         model = MODELS.get(trained.phase["model"])
         statistics = model.statistics(trained.phase["model_conf"], len(trained.spec.layers))
-    whole = trained.spec.hidden_size * len(statistics)
-    if norm is not None and not inside and norm.mean.shape[-1] != whole:
-        raise SertlError(IN_FRAMES)
+        whole = trained.spec.hidden_size * len(statistics)
+        if norm is not None and (norm.inside or norm.mean.shape[-1] != whole):
+            statistics = ()  # it was trained on frames
     return tuple(statistics), None if norm is None else SpeakerMemory(norm)

@@ -133,15 +133,22 @@ def test_vectors_of_a_pooled_dump():
         assert torch.allclose(vectors[row, :, 6:], mean, atol=1e-6)
 
 
-def test_speakers_are_normalised_in_pooled_vectors():
-    data = fake_dataset(number=16, kind=FakeVectors, statistics=("mean",))
-    before = data.batch(range(16)).vectors
-    data.normalise_speakers(SpeakerNorm("offline", 0.0, torch.zeros(2, 6)))
-    after, spks = data.batch(range(16)).vectors, [u.spk for u in data.utts]
+def test_speakers_are_normalised_alike_in_frames_and_vectors():
+    frames = fake_dataset(number=16)
+    vectors = fake_dataset(number=16, kind=FakeVectors, statistics=("mean",))
+    assert torch.allclose(frames.clip_vectors(), vectors.clip_vectors(), atol=1e-6)
+    before = vectors.batch(range(16)).vectors
+    norm = SpeakerNorm("offline", 0.0, torch.zeros(2, 6))
+    for data in (frames, vectors):
+        data.normalise_speakers(norm)
+    after, batch = vectors.batch(range(16)).vectors, frames.batch(range(16))
+    spks = [u.spk for u in vectors.utts]
     for spk in set(spks):
         rows = [i for i, s in enumerate(spks) if s == spk]
         assert after[rows].mean(dim=0).abs().max() < 1e-5  # centred
         assert torch.allclose(after[rows] - before[rows], -before[rows].mean(dim=0), atol=1e-5)
-    assert torch.equal(data.batch([5, 2]).vectors, after[[5, 2]])
-    data.normalise_speakers(None)
-    assert torch.equal(data.batch(range(16)).vectors, before)
+    for row, n in enumerate(batch.lens.tolist()):
+        assert torch.allclose(batch.feats[row, :, :n].mean(dim=1), after[row], atol=1e-5)
+        assert not batch.feats[row, :, n:].any()  # padding stays zero
+    vectors.normalise_speakers(None)
+    assert torch.equal(vectors.batch(range(16)).vectors, before)

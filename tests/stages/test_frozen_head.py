@@ -10,6 +10,7 @@ import torch
 from fakes import LABELS, build_model, fake_dataset
 
 from sertl.data.datadir import DataDir, Utterance, write_data_dir
+from sertl.data.speaker_norm import fit_speaker_norm
 from sertl.errors import SertlError
 from sertl.models.base import Spec
 from sertl.stages.frozen_head import FrozenHead, frozen_head
@@ -18,7 +19,7 @@ MODES = ("none", "online", "offline")
 SPEC = Spec(labels=LABELS, hidden_size=6, layers=[0, 1])
 
 
-def judge_of(spread, mode="none", loud=0.0):
+def judge_of(spread, mode="none", live=True, loud=0.0):
     """With sets in memory; a loud speaker is one whose own mean drowns what is said."""
     parts = [SimpleNamespace(labels=LABELS, data=fake_dataset(n, spread=spread)) for n in (60, 30)]
     for number, part in enumerate(parts):
@@ -31,9 +32,12 @@ def judge_of(spread, mode="none", loud=0.0):
     opened = SimpleNamespace(
         phase={"data_conf": {"batch_size": 8, "batch_sec": 1e9, "speaker_norm": speakers}},
         run=SimpleNamespace(seed=1),
+        inputs=SimpleNamespace(live=live),
         dataset=lambda part: part.data,
     )
-    return FrozenHead(opened, *parts)
+    data = parts[0].data
+    fitted = fit_speaker_norm(data.clip_vectors(), [u.spk for u in data.utts], speakers)
+    return FrozenHead(opened, *parts, None if live else fitted)
 
 
 def test_tells_what_the_output_still_holds():
@@ -60,8 +64,9 @@ class Means(torch.nn.Module):
         return torch.stack([frames[:, :n].mean(dim=1).flatten() for frames, n in rows])
 
 
-def test_speakers_are_normalised_as_in_a_phase_that_classifies():
-    device, judges = torch.device("cpu"), {mode: judge_of(0.3, mode, 20.0) for mode in MODES}
+@pytest.mark.parametrize("live", [True, False])
+def test_speakers_are_normalised_as_in_a_phase_that_classifies(live):
+    device, judges = torch.device("cpu"), {mode: judge_of(0.3, mode, live, 20.0) for mode in MODES}
     scores = {mode: judge.judge(Means(), device, None)["ua"] for mode, judge in judges.items()}
     assert scores["none"] < 0.6 and scores["offline"] > 0.95
     assert scores["none"] < scores["online"] < scores["offline"]  # first clips know little
@@ -87,13 +92,14 @@ def test_the_speakers_held_out_are_the_judges(tmp_path):
         conf={"data": str(tmp_path)},
         phase={"name": "pretrain", "data_conf": {"speaker_norm": {"mode": "none"}}},
         run=SimpleNamespace(seed=1, fold=1),
+        inputs=SimpleNamespace(live=True),
         dataset=dataset,
     )
-    assert frozen_head(opened, Means()) and heard == ["abc", "e"]
+    assert frozen_head(opened, Means(), None) and heard == ["abc", "e"]
     heard.clear()
-    assert frozen_head(opened, Means(), unlabelled("ce")) and heard == ["ab", "ce"]
+    assert frozen_head(opened, Means(), None, unlabelled("ce")) and heard == ["ab", "ce"]
     with pytest.raises(SertlError, match="pretrain, select_conf.folds: the emotions of a group"):
-        frozen_head(opened, Means(), unlabelled("z"))
+        frozen_head(opened, Means(), None, unlabelled("z"))
 
 
 def test_vectors_of_the_frame_stage_are_those_of_the_encoder():

@@ -62,6 +62,14 @@ def test_a_head_that_cannot_start_solved_is_refused():
     rehearse(resolved("finetune", *settings, "model_conf.hidden=64"))
 
 
+def test_frames_of_audio_are_not_normalised():
+    norm = ["data_conf.speaker_norm.mode=online", "data_conf.speaker_norm.where=frames"]
+    with pytest.raises(SertlError, match="phase main: .*where=frames is of dumped frames"):
+        rehearse(resolved("finetune", *norm))
+    rehearse(resolved("finetune", norm[1]))
+    rehearse(resolved("sap", *norm))
+
+
 def test_what_the_tables_and_pages_set_passes():
     for method, settings in (
         ("finetune", ["upstream_conf.from_layer=0", "data_conf.crop_sec=1.5"]),

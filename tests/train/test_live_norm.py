@@ -21,7 +21,6 @@ from sertl.train import checkpoint
 from sertl.train.evaluate import predict
 from sertl.train.live_norm import LiveNorm
 from sertl.train.loop import Trainer
-from sertl.use.member import _reads
 
 CPU = torch.device("cpu")
 CONF = {"batch_size": 4, "batch_sec": 60.0}
@@ -143,34 +142,16 @@ def test_frames_are_normalised_as_their_statistics_are(mode, scale):
             fake_dataset(n, kind=kind, statistics=statistics if kind is FakeVectors else ())
             for n in (40, 16)
         )
-        is_pooled = train.vectors is not None
-        if is_pooled:
+        if train.vectors is not None:
             found = norm_conf(mode, 1.5, scale)["speaker_norm"]
             norm = fit_speaker_norm(train.vectors, [u.spk for u in train.utts], found)
             dev.normalise_speakers(norm, 3)
-        live = LiveNorm(model, norm_conf(mode, 1.5, scale), CPU, None, pooled=is_pooled)
+        live = LiveNorm(model, norm_conf(mode, 1.5, scale), CPU, None, before=dev.normalised)
         live.refresh(train, 1, fit=True)
         live.refresh(dev, 3)
         outputs = predict(model, dev, norm_conf(mode), CPU)[0]
         said.append(np.stack([outputs[u.utt]["emo"] for u in dev.utts]))
     np.testing.assert_allclose(said[0], said[1], atol=2e-4)
-
-
-def test_a_model_of_an_older_version_is_refused():
-    """One whose speakers were normalised in the frames of each layer."""
-    spec = Spec(labels=LABELS, hidden_size=6, layers=[0, 1])
-    model = build_model("probe", spec, None, {}).eval()
-    norm = SpeakerNorm("online", 1.0, torch.zeros(2, 6))
-    with pytest.raises(SertlError, match="older version of sertl"):
-        LiveNorm(model, norm_conf(), CPU, None, norm).refresh(fake_dataset(8), 1)
-    trained = SimpleNamespace(
-        speaker_norm=norm,
-        input="feats",
-        phase={"model": "wap", "model_conf": {}, "data_conf": {"crop_sec": 0.0}},
-        spec=spec,
-    )
-    with pytest.raises(SertlError, match="older version of sertl"):
-        _reads(trained)
 
 
 @pytest.mark.parametrize("scale", [False, True])

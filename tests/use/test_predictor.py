@@ -23,6 +23,7 @@ METHODS = {
     "pooled, solved": ("linear", ["model_conf.refit=false"]),
     "pooled": ("probe", SHORT),
     "frames": ("sap", SHORT),
+    "what is pooled of frames": ("sap", [*SHORT, "data_conf.speaker_norm.where=vectors"]),
     "audio": ("peft/lora", [*SHORT, "data_conf.crop_sec=0.0"]),
     "dumped lower blocks": ("peft/last_blocks", [*SHORT, "upstream_conf.from_layer=1"]),
 }
