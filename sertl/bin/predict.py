@@ -94,8 +94,9 @@ def main() -> None:
     else:
         sec, failed = predict_lines(args, predictor, opening, recordings)
     rate = sec / max(1e-9, time.monotonic() - begun)
+    number = len(recordings) - len(failed)
     print(
-        f"{len(recordings) - len(failed)} recordings, {sec:.0f} s of audio predicted, "
+        f"{number} recording{'' if number == 1 else 's'}, {sec:.0f} s of audio predicted, "
         f"{rate:.1f} x real time",
         file=sys.stderr,
     )
