@@ -154,7 +154,7 @@ class SERModel(nn.Module):
     def centred(self, vectors: torch.Tensor, batch) -> torch.Tensor:
         """(B, D') pooled vectors without their speakers'; every classifier calls it on its own.
 
-        They are as they were, unless the phase reads audio and normalises speakers.
+        They are as they were, unless speakers are normalised here: train/live_norm.py.
         """
         if self.collected is not None:
             self.collected.update(_by_utt(vectors, batch))

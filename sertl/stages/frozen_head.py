@@ -19,6 +19,7 @@ from sertl.data.datadir import DataDir
 from sertl.data.dataset import UttDataset
 from sertl.data.folds import FoldDir
 from sertl.data.own_classes import heads_of
+from sertl.data.speaker_groups import divided
 from sertl.data.speaker_norm import SpeakerNorm, fit_speaker_norm, without_speakers
 from sertl.errors import SertlError
 from sertl.models.base import SERModel
@@ -135,7 +136,9 @@ def frozen_head(
     if not _have_emotions(*parts):
         return None
     if held_out is not None:
-        parts = _by_speaker(*parts, {u.spk for u in held_out.utts.values()})
+        train, dev = parts
+        everything = replace(train, utts={**train.utts, **dev.utts})
+        parts = divided(everything, {u.spk for u in held_out.utts.values()})
         if not _have_emotions(*parts):
             raise SertlError(
                 f"phase {opened.phase['name']}, select_conf.folds: the emotions of a group of "
@@ -147,13 +150,3 @@ def frozen_head(
 
 def _have_emotions(*parts: DataDir) -> bool:
     return all(any(u.emo for u in part.utts.values()) for part in parts)
-
-
-def _by_speaker(train: DataDir, dev: DataDir, speakers: set[str]) -> tuple[DataDir, DataDir]:
-    """Labelled utterances of all but these speakers, and theirs."""
-    everything = {**train.utts, **dev.utts}
-    rest, own = (
-        replace(train, utts={utt: u for utt, u in everything.items() if (u.spk in speakers) is own})
-        for own in (False, True)
-    )
-    return rest, own

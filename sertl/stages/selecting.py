@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sertl.data.datadir import DataDir
-from sertl.data.speaker_groups import speaker_groups
+from sertl.data.speaker_groups import divided, speaker_groups
 from sertl.errors import SertlError
 from sertl.score.records import read_log
 from sertl.seed import derive_seed
@@ -102,15 +102,8 @@ def _groups(opened: OpenPhase, folds: int) -> list[Split]:
         )
     seed = derive_seed(0, "select", opened.run.fold)
     groups = speaker_groups(everything.utts.values(), folds, seed)
-    return [_split(everything, set(group), n) for n, group in enumerate(groups, start=1)]
-
-
-def _split(data: DataDir, held_out: set[str], number: int) -> Split:
-    parts = [
-        {utt: u for utt, u in data.utts.items() if (u.spk in held_out) is inside}
-        for inside in (False, True)
-    ]
-    return Split(f"{SPLIT}{number}", *(replace(data, utts=part) for part in parts))
+    parts = (divided(everything, set(group)) for group in groups)
+    return [Split(f"{SPLIT}{number}", *both) for number, both in enumerate(parts, start=1)]
 
 
 def nothing_to_choose(phase: dict, select: str) -> bool:

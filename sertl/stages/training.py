@@ -110,22 +110,21 @@ class Trainers:
     select: str
     share: float | None
 
-    def only(self) -> Trainer:
-        """The one of a phase whose dev set chooses as it is."""
-        opened = self.opened
-        return self._trainer(self.out, opened.train, opened.dev, self.select, share=self.share)
+    def only(self, judges: DataDir | None = None) -> Trainer:
+        """The one of a phase whose dev set chooses as it is; judges: see frozen_head."""
+        sets = self.opened.train, self.opened.dev
+        return self._trainer(self.out, *sets, self.select, share=self.share, judges=judges)
 
     def judge_of(self, split: Split) -> Trainer:
         """One that scores every look at the speakers that a split holds out, without patience."""
         optim = {**self.opened.phase["optim_conf"], "patience": 0}
         phase = {**self.opened.phase, "optim_conf": optim}
-        train, dev = split.train, split.held_out
-        start = start_without(dev, self.start, split.name)
-        opened, out = replace(self.opened, phase=phase, train=train, dev=dev), self.out / split.name
-        one = replace(self, opened=opened, start=start)
-        trainer = one._trainer(out, train, dev, self.select, share=self.share, judges=dev)
+        opened = replace(self.opened, phase=phase, train=split.train, dev=split.held_out)
+        start = start_without(split.held_out, self.start, split.name)
+        one = replace(self, opened=opened, out=self.out / split.name, start=start)
+        trainer = one.only(judges=split.held_out)
         if distributed.rank_and_world()[0] == 0:
-            save_ids(out, split.train, start)
+            save_ids(one.out, split.train, start)
         return trainer
 
     def last_of(self, train: DataDir, budget: Budget | None) -> Trainer:
