@@ -11,8 +11,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from sertl.data.datadir import DataDir, read_table
-from sertl.stages.training_data import IDS_FILE
+from sertl.data.datadir import DataDir
+from sertl.stages.training_data import known_to
 from sertl.train.saved_state import SPLIT
 from sertl.train.trained import BEST
 
@@ -55,7 +55,7 @@ def start_without(held_out: DataDir, start: Path | None, name: str) -> Path | No
     if start is None:
         return None
     without = start / name
-    return without if (without / BEST).is_file() and not _seen(held_out, without) else start
+    return without if (without / BEST).is_file() and not known_to(without, held_out) else start
 
 
 def tell_starts(held_out: Mapping[str, DataDir], start: Path, phase: str) -> None:
@@ -69,7 +69,7 @@ def tell_starts(held_out: Mapping[str, DataDir], start: Path, phase: str) -> Non
     seen: set[str] = set()
     for name, data in held_out.items():
         folder = start_without(data, start, name)
-        seen |= _seen(data, folder)
+        seen |= known_to(folder, data)
         if folder != start:
             logger.info("%s starts from %s, which has not seen its speakers", name, folder)
     if seen:
@@ -80,14 +80,3 @@ def tell_starts(held_out: Mapping[str, DataDir], start: Path, phase: str) -> Non
             "select_conf.folds=0 select_conf.refit=true the dev set chooses",
             *(phase, start, len(seen), sum(len(data.utts) for data in held_out.values())),
         )
-
-
-def _seen(held_out: DataDir, folder: Path) -> set[str]:
-    """Utterances held out whose speaker a phase was trained on; all where it did not say on whom.
-
-    An older version did not say on whom it made its trainings without a group.
-    """
-    if not (folder / IDS_FILE).is_file():
-        return {*held_out.utts}
-    speakers = {*read_table(folder / IDS_FILE).values()}
-    return {utt for utt, u in held_out.utts.items() if u.spk in speakers}

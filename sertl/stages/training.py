@@ -15,6 +15,7 @@ from sertl.models.base import SERModel
 from sertl.peft.tuning import trained_line
 from sertl.runs import Run
 from sertl.seed import derive_seed, seed_everything
+from sertl.stages.earlier_choice import earlier_choice
 from sertl.stages.frozen_head import frozen_head
 from sertl.stages.group_starts import hands_over, start_without, tell_starts
 from sertl.stages.made_from import claim, inputs_of
@@ -156,6 +157,8 @@ class Trainers:
         facts = (out, seed, select, self.device, rebuild, length, share)
         trainer = Trainer(model, phase, *sets, *facts)
         trainer.head = frozen_head(opened, model, self.norm, judges)
+        if phase["start"] == "solved":
+            trainer.chosen = earlier_choice(self.start, train, model)
         return trainer
 
 

@@ -205,6 +205,17 @@ def dump_of(source: str, dump: Path) -> Path:
     return dump.with_name(f"{dump.name}_{word}")
 
 
+def known_to(folder: Path, data: DataDir) -> set[str]:
+    """Utterances of the speakers whom a phase was trained on; all where it did not say on whom.
+
+    An older version did not say on whom it made its trainings without a group.
+    """
+    if not (folder / IDS_FILE).is_file():
+        return {*data.utts}
+    speakers = {*read_table(folder / IDS_FILE).values()}
+    return {utt for utt, u in data.utts.items() if u.spk in speakers}
+
+
 def save_ids(folder: Path, data: DataDir, start: Path | None = None) -> None:
     """Write down what a phase is trained on, as lines of utterance and speaker.
 

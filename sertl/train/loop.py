@@ -103,6 +103,7 @@ class Trainer:
         whole = updates_of(self.optim, train, self.per_epoch)
         self.stop, self.total = budget or (whole, whole)
         self.start_kind, self.started = conf["start"], {}
+        self.chosen: dict[str, list[dict]] = {}  # for the start: stages/earlier_choice.py
         self.head: Judge | None = None  # of a phase without labels: stages/frozen_head.py
         self.lambdas = check_lambdas(conf["select_conf"]["lambdas"])
         if share is not None:
@@ -276,6 +277,9 @@ class Trainer:
         if self.rank == 0:
             weights = checkpoint.trained_state(self.model)
             found = {**self.to_rebuild, "model": weights, "share": share}
+            if self.started:
+                solved = {"shape": self.model.start_shape, "parts": self.started}
+                found["started"] = json.dumps(solved)
             if tried is not None:
                 found["tried"] = json.dumps(tried)
             if self.live.norm is not None:
@@ -286,15 +290,12 @@ class Trainer:
     def _initialise(self) -> None:
         """Show the model all training utterances; every process sees all, so that all agree."""
         self.model.eval()
-        pieces = ordered_batches(
-            range(len(self.train_set)),
-            self.train_set.durs_sec,
-            self.data["batch_size"],
-            self.data["batch_sec"],
-        )
+        size, durs_sec = self.data["batch_size"], self.train_set.durs_sec
+        pieces = ordered_batches(range(len(durs_sec)), durs_sec, size, self.data["batch_sec"])
         self.model.initialise(self.train_set.batch(p).to(self.device) for p in pieces)
         if self.start_kind == "solved":
             batches = (self.train_set.batch(p).to(self.device) for p in pieces)
-            self.started = solve_start(self.model, self.train_set, batches, self.device)
+            facts = (self.train_set, batches, self.device, self.chosen)
+            self.started = solve_start(self.model, *facts)
             distributed.broadcast([p for p in self.model.parameters() if p.requires_grad])
         distributed.broadcast(self.model.buffers())  # cards of another kind round otherwise

@@ -10,7 +10,8 @@ Source:
 """
 
 import logging
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -26,7 +27,11 @@ logger = logging.getLogger(__name__)
 
 @torch.no_grad()
 def solve_start(
-    model: SERModel, data: UttDataset, batches: Iterable[Batch], device: torch.device
+    model: SERModel,
+    data: UttDataset,
+    batches: Iterable[Batch],
+    device: torch.device,
+    chosen: Mapping[str, Sequence[dict]] | None = None,
 ) -> dict[str, list[dict]]:
     """Solve every head that can be, on the training set's own vectors, and start from it.
 
@@ -37,6 +42,7 @@ def solve_start(
         data: Training utterances.
         batches: All of them, whole, in any order, on the device.
         device: Where to solve.
+        chosen: The parts of tasks for which nothing is to be chosen any more.
 
     Returns:
         Of each task, the parts that were chosen.
@@ -52,7 +58,10 @@ def solve_start(
     found = {}
     for task in tasks:
         target = _target(model, task, targets[task])
-        choice = choose(vectors, target, groups, settings, device)
+        if chosen and task in chosen:
+            choice = Choice([*chosen[task]], math.nan, [], "as an earlier phase chose")
+        else:
+            choice = choose(vectors, target, groups, settings, device)
         head = solve_choice(vectors, target, groups, choice, settings, device)
         known = vectors[target.known]
         one = head.as_one_map(known)

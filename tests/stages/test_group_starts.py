@@ -22,7 +22,7 @@ from sertl.stages.group_starts import (
     tell_starts,
 )
 from sertl.stages.training_data import save_ids
-from sertl.train import checkpoint
+from sertl.train import checkpoint, solved_start
 from sertl.upstream.tiny import save_hubert
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -139,3 +139,27 @@ def test_other_results_of_groups_are_another_start(conf, tmp_path):
     checkpoint.save(path, {**saved, "share": 0.5})
     with pytest.raises(SertlError, match="init_groups"):
         training.train_phase(conf, second, run, use_gpu=False, redo=False)
+
+
+def test_the_second_stage_starts_from_what_the_first_chose(conf, tmp_path, monkeypatch):
+    """While the encoder knew no speaker; each group's training from what its own first one did."""
+    started, choices = {}, []
+    run_training, choose = training.Trainer.run, solved_start.choose
+
+    def run_and_tell(trainer):
+        state = run_training(trainer)
+        started[str(trainer.out.relative_to(run.folder))] = trainer.started["emo"]
+        return state
+
+    def choose_and_count(*args):
+        choices.append(choose(*args).parts)
+        return choose(*args)
+
+    monkeypatch.setattr(training.Trainer, "run", run_and_tell)
+    monkeypatch.setattr(solved_start, "choose", choose_and_count)
+    run = Run(tmp_path / "exp", 1, 1)
+    for phase in conf["phases"]:
+        phase["start"] = "solved"
+        training.train_phase(conf, phase, run, use_gpu=False, redo=False)
+    assert [started[f"phase1{n}"] for n in ("/select1", "/select2", "")] == choices
+    assert [started[f"phase2{n}"] for n in ("/select1", "/select2", "")] == choices
