@@ -1,10 +1,11 @@
 # Copyright 2026 sertl contributors. Licensed under the Apache License, Version 2.0.
 """Groups of speakers that judge a later phase, and that no earlier one has learned.
 
-Where groups of speakers choose a phase's updates and lambda (select_conf.folds), each of them is to
-be new to the training that it judges, from the encoder on. An earlier phase with as many groups has
-made a training without each of them; the later phase's training without a group starts from that
-one instead of from the result, which has seen all.
+Where groups of speakers choose a phase's updates and lambda (select_conf.folds; with refit alone
+the dev set is the only one), each of them is to be new to the training that it judges, from the
+encoder on. An earlier phase with as many groups has made a training without each of them; the later
+phase's training without a group starts from that one instead of from the result, which has seen
+all.
 """
 
 import logging
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sertl.data.datadir import DataDir
+from sertl.stages.selecting import groups_of, nothing_to_choose
 from sertl.stages.training_data import known_to
 from sertl.train.saved_state import SPLIT
 from sertl.train.trained import BEST
@@ -21,23 +23,25 @@ logger = logging.getLogger(__name__)
 
 def hands_over(conf: dict, phase: dict) -> bool:
     """Whether a later phase of the method starts from this one's trainings without a group each."""
-    folds = phase["select_conf"]["folds"]
-    return folds > 0 and any(
-        later["init"]["from"] == phase["name"] and later["select_conf"]["folds"] == folds
+    groups = groups_of(phase)
+    return groups > 0 and any(
+        later["init"]["from"] == phase["name"]
+        and groups_of(later) == groups
+        and not nothing_to_choose(later, later["select"])
         for later in conf["phases"]
     )
 
 
-def results_of_groups(start: Path | None, folds: int) -> list[Path]:
+def results_of_groups(start: Path | None, groups: int) -> list[Path]:
     """What an earlier phase has left of its trainings without a group each, where it has.
 
     Args:
         start: Folder of the phase that another one starts from.
-        folds: select_conf.folds of that other phase.
+        groups: Of that other phase.
     """
     if start is None:
         return []
-    paths = [start / f"{SPLIT}{number}" / BEST for number in range(1, folds + 1)]
+    paths = [start / f"{SPLIT}{number}" / BEST for number in range(1, groups + 1)]
     return [path for path in paths if path.is_file()]
 
 

@@ -11,6 +11,7 @@ from sertl.data.folds import FoldDir
 from sertl.models.base import MODELS
 from sertl.stages.group_starts import results_of_groups
 from sertl.stages.phase import OpenPhase
+from sertl.stages.selecting import groups_of
 from sertl.train import distributed
 from sertl.train.trained import BEST
 
@@ -30,7 +31,7 @@ def inputs_of(opened: OpenPhase, fold: FoldDir, protocol: dict, start: Path | No
         "seed": opened.run.seed,
         "init": None if start is None else fingerprint.file_hash(start / BEST),
     }
-    groups = results_of_groups(start, phase["select_conf"]["folds"])
+    groups = results_of_groups(start, groups_of(phase))
     if groups:
         made_from["init_groups"] = [fingerprint.file_hash(path) for path in groups]
     if inputs.live:

@@ -106,6 +106,12 @@ def _groups(opened: OpenPhase, folds: int) -> list[Split]:
     return [Split(f"{SPLIT}{number}", *both) for number, both in enumerate(parts, start=1)]
 
 
+def groups_of(phase: dict) -> int:
+    """How many groups of speakers are held out once each; with refit alone dev is the only one."""
+    conf = phase["select_conf"]
+    return conf["folds"] or int(conf["refit"])
+
+
 def nothing_to_choose(phase: dict, select: str) -> bool:
     """Whether refit finds everything given: all updates, one lambda."""
     conf = phase["select_conf"]

@@ -62,7 +62,7 @@ def train_phase(conf: dict, phase: dict, run: Run, use_gpu: bool, redo: bool) ->
     norm = opened.fit_speaker_norm(seen)
     trainers = Trainers(opened, out, norm, start, device, select, share)
     budget = None
-    if splits and not nothing_to_choose(phase, select):
+    if splits and (for_later or not nothing_to_choose(phase, select)):
         if start is not None:
             tell_starts({s.name: s.held_out for s in splits}, start, phase["name"])
         budget = find_budget(splits, trainers.judge_of, out, select, for_later)

@@ -66,20 +66,31 @@ def test_a_start_without_the_speakers_is_taken_where_there_is_one(tmp_path, capl
     assert results_of_groups(tmp_path, 0) == results_of_groups(None, 2) == []
 
 
-def test_who_hands_over():
-    def phase(name, folds, start=None):
-        return {"name": name, "select_conf": {"folds": folds}, "init": {"from": start}}
-
-    for folds, later, start, expected in (
+@pytest.mark.parametrize(
+    ("folds", "later", "start", "expected"),
+    [
         (3, 3, "first", True),
         (3, 2, "first", False),
         (0, 0, "first", False),
         (3, 3, None, False),
         (3, 3, "exp/other/first", False),
-    ):
-        first, second = phase("first", folds), phase("second", later, start)
-        assert hands_over({"phases": [first, second]}, first) is expected
-        assert not hands_over({"phases": [first, second]}, second)
+        ("refit", "refit", "first", True),  # both hold dev out, which the result of the first saw
+        ("refit", 3, "first", False),
+        (3, "refit", "first", False),
+        (0, "refit", "first", False),  # the result of the first has not seen dev
+        ("refit", "given", "first", False),  # nothing for which dev would be asked
+    ],
+)
+def test_who_hands_over(folds, later, start, expected):
+    def phase(name, kind, start=None):
+        kinds = {"refit": (0, True, [0, 1]), "given": (0, True, [1.0])}
+        folds, refit, lambdas = kinds.get(kind) or (kind, False, [0, 1])
+        conf = {"folds": folds, "refit": refit, "lambdas": lambdas}
+        return {"name": name, "select": "last", "select_conf": conf, "init": {"from": start}}
+
+    first, second = phase("first", folds), phase("second", later, start)
+    assert hands_over({"phases": [first, second]}, first) is expected
+    assert not hands_over({"phases": [first, second]}, second)
 
 
 @pytest.fixture
@@ -163,3 +174,18 @@ def test_the_second_stage_starts_from_what_the_first_chose(conf, tmp_path, monke
         training.train_phase(conf, phase, run, use_gpu=False, redo=False)
     assert [started[f"phase1{n}"] for n in ("/select1", "/select2", "")] == choices
     assert [started[f"phase2{n}"] for n in ("/select1", "/select2", "")] == choices
+
+
+def test_dev_is_new_to_the_second_stage_though_the_first_has_trained_on_it(conf, tmp_path, caplog):
+    """Refit alone: dev is the one group, held out of both stages before both train on it."""
+    run = Run(tmp_path / "exp", 1, 1)
+    for phase in conf["phases"]:
+        phase["select_conf"] |= {"folds": 0, "refit": True}
+    caplog.set_level("INFO")
+    for phase in conf["phases"]:
+        training.train_phase(conf, phase, run, use_gpu=False, redo=False)
+    first, second = (run.phase(phase["name"]) for phase in conf["phases"])
+    assert f"select1 starts from {first / 'select1'}" in caplog.text
+    assert "held out here" not in caplog.text
+    for folder, speakers in ((first / "select1", "abcd"), (second, "abcde")):
+        assert {*read_table(folder / "train_ids").values()} == {*speakers}
