@@ -3,6 +3,7 @@
 
 import argparse
 import logging
+import math
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sertl.errors import SertlError
 from sertl.use.opening import AnyPredictor, Opening
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
+MOST_PORT = 65535
 
 
 def arguments(doc: str) -> argparse.Namespace:
@@ -33,6 +35,20 @@ def arguments(doc: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuse numbers that mean nothing, before models are opened.
+
+    Raises:
+        SertlError: Naming the option.
+    """
+    if not 0 <= args.port <= MOST_PORT:
+        raise SertlError(f"--port is {args.port}, expected 0 to {MOST_PORT}")
+    for name in ("upload_mib", "clip_sec", "recording_sec", "timeout_sec"):
+        value = getattr(args, name)
+        if not 0 < value < math.inf:
+            raise SertlError(f"--{name.replace('_', '-')} is {value:g}, expected more than 0")
+
+
 def open_models(args: argparse.Namespace) -> dict[str, AnyPredictor]:
     """The models by the last part of their names.
 
@@ -53,8 +69,10 @@ def serve(args: argparse.Namespace, page: bool) -> None:
     """Open the models and serve them until the process is ended.
 
     Raises:
-        SertlError: Packages, models or examples that are not there; an address in use.
+        SertlError: Options out of range; packages, models or examples that are not there; an
+            address in use.
     """
+    check(args)
     try:
         import uvicorn
 

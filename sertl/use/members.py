@@ -23,6 +23,8 @@ def find_members(
         SertlError: None of that kind is there, or one that was asked for is not trained.
     """
     path = Path(path)
+    if not path.exists():
+        raise SertlError(f"{path}: no such file or folder")
     if (path / BEST).is_file():
         fingerprint.require_done(path, "stage 6 (train)")
         return [path]

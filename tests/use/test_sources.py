@@ -37,3 +37,17 @@ def test_refused(folder):
         list(find_sources([str(folder / "empty")]))
     with pytest.raises(SertlError, match="u1 names two recordings"):
         list(find_sources(["-"], ["u1 a.wav", "u1 b.wav"]))
+
+
+def test_audio_on_standard_input_is_no_list(tmp_path):
+    def undecodable():
+        yield b"\xff".decode()
+
+    for lines in (["a.wav\n", "RIFF\0\0data\n"], undecodable()):
+        with pytest.raises(SertlError, match="standard input .*: - reads a list of recordings, no"):
+            list(find_sources(["-"], lines))
+    long = "x" * 5000
+    assert list(find_sources(["-", long], [long])) == [(long, long)] * 2  # reading will say it
+    (tmp_path / "wav.scp").write_text("u1 a\0b.wav\n")
+    with pytest.raises(SertlError, match="'u1' is no path|null character"):
+        list(find_sources([str(tmp_path / "wav.scp")]))
