@@ -61,6 +61,7 @@ seed=$(whole_numbers --seed "$seed")
 folds=$(whole_numbers --folds "$folds")
 [[ -n $seed ]] || die "--seed needs a number"
 (( stage <= stop_stage && stop_stage <= 9 )) || die "stages are 0 to 9, got $stage to $stop_stage"
+(( nj >= 1 )) || die "--nj is $nj, expected 1 or more"
 parts=()
 if [[ -n $shard ]]; then # several machines are at the same stages, so that none may need another's
   [[ $shard =~ ^([0-9]{1,6})/([0-9]{1,6})$ ]] || die "--shard $shard: expected i/N, as in 3/16"
@@ -130,6 +131,8 @@ trap 'rm -f "$settings"' EXIT
 job "${configure[@]}" "${save[@]}" > "$settings"
 declare -A run=()
 while IFS='=' read -r key value; do run[$key]=$value; done < "$settings"
+[[ -z $phase || " ${run[phases]} " == *" $phase "* ]] \
+  || die "--phase $phase: $method has ${run[phases]}"
 exp=exp/${run[tag]}
 dump=${run[dump]}
 

@@ -8,6 +8,7 @@ from sertl.cli import run
 from sertl.config import load_method
 from sertl.lock import alone
 from sertl.stages.experiment import (
+    check_tag,
     dtype_of,
     dump_name,
     make_tag,
@@ -47,7 +48,11 @@ def main() -> None:
     settings = [*args.set, *options]
     dump = str(Path(args.dump) / dump_name(args.upstream, args.set))
     ckpt = args.ckpt or None
-    tag = args.tag or make_tag(args.upstream, args.method, settings, args.variant)
+    tag = (
+        check_tag(args.tag)
+        if args.tag
+        else make_tag(args.upstream, args.method, settings, args.variant)
+    )
     before = "" if args.redo else dtype_of(Path(args.exp) / tag)
     conf = resolve(
         *(args.conf_dir, args.upstream, args.method, settings, ckpt),

@@ -188,6 +188,18 @@ def make_tag(upstream: str, method: str, settings: Sequence[str], variant: str =
     return "_".join([*words, *(_word(s) for s in settings)])
 
 
+def check_tag(tag: str) -> str:
+    """The name of an experiment, given by hand.
+
+    Raises:
+        SertlError: It leads out of the folder of experiments, or is no name.
+    """
+    path = Path(tag)
+    if path.is_absolute() or ".." in path.parts or not path.parts or not tag.isprintable():
+        raise SertlError(f"--tag {tag!r}: expected a name below the folder of experiments")
+    return tag
+
+
 def _word(setting: str) -> str:
     key, _, value = setting.partition("=")
     key = key.removesuffix(".mode")

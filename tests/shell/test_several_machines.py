@@ -92,6 +92,8 @@ def test_stages_1_and_3_hand_it_on(call):
         (("--cluster", "pbs"), "--cluster is local or slurm, got 'pbs'"),
         (("--nnodes", "2"), "--nnodes is for --stage 4 or 6 alone"),
         (("--nnodes", "0"), "at least one machine"),
+        (("--nj", "0"), "--nj is 0, expected 1 or more"),
+        (("--phase", "pretrain"), "--phase pretrain: linear has main"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(call, words, what):

@@ -9,7 +9,7 @@ import pytest
 from sertl.data.table import read_table
 from sertl.errors import SertlError
 from sertl.stages.decoding import write_outputs
-from sertl.stages.experiment import dump_name, make_tag, resolve, save_experiment
+from sertl.stages.experiment import check_tag, dump_name, make_tag, resolve, save_experiment
 from sertl.stages.inputs import choose_layers
 from sertl.stages.phase import class_weights
 
@@ -44,6 +44,13 @@ def test_tags_and_dump_names():
     )
     assert make_tag("w", "probe", ["model_conf.tasks=[emo,vad]"]) == "w_probe_tasks-emo-vad"
     assert dump_name("w", settings) == "w_dtype-bf16"
+
+
+@pytest.mark.parametrize("tag", ["../x", "a/../../x", "/tmp/x", ".", "", "a\nb"])
+def test_a_tag_stays_below_the_folder_of_experiments(tag):
+    with pytest.raises(SertlError, match="expected a name below the folder of experiments"):
+        check_tag(tag)
+    assert check_tag("grid/my tag") == "grid/my tag"
 
 
 def test_an_experiment_folder_keeps_one_configuration(tmp_path):
