@@ -134,7 +134,7 @@ class Probe(SERModel):
             return
         parts = []
         for batch in batches:
-            parts.append(self.centred(self.pool(batch), batch).double())
+            parts.append(self.centred(self.pool_once(batch), batch).double())
             finite = parts[-1].isfinite().all(dim=1)
             broken = [utt for utt, ok in zip(batch.utt, finite.tolist(), strict=True) if not ok]
             if broken:

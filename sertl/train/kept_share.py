@@ -42,16 +42,21 @@ def keep_share(trainer: Trainer) -> None:
     if best["share"] != 1.0:
         raise SertlError(f"{source} was left by an older version of sertl; train anew (--redo)")
     checkpoint.load_trained(trainer.model, best["model"], source)
-    tried, why = [], "as given"
+    tried, norms, why = [], {}, "as given"
     if len(trainer.lambdas) > 1:
-        tried = [_try(trainer, best["model"], share) for share in trainer.lambdas]
+        for share in trainer.lambdas:
+            tried.append(_try(trainer, best["model"], share))
+            norms[share] = trainer.live.norm
         why = f"by {name_of_loss(tried[0])} on dev"
         if trainer.head is not None:
             why = "by the loss of a head on its output"
     losses = {entry["share"]: loss_of(entry) for entry in tried}
     state.share = min(trainer.lambdas, key=lambda x: (losses.get(x), x))
     trainer.way.put(best["model"], state.share)
-    trainer.live.refresh(trainer.train_set, trainer.seed, fit=True)
+    if state.share in norms:
+        trainer.live.norm = norms[state.share]
+    else:
+        trainer.live.refresh(trainer.train_set, trainer.seed, fit=True)
     trainer.write_best(state.share, tried)
     logger.info("lambda %g of the way from the start, %s", state.share, why)
 

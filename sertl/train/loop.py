@@ -290,12 +290,12 @@ class Trainer:
     def _initialise(self) -> None:
         """Show the model all training utterances; every process sees all, so that all agree."""
         self.model.eval()
-        size, durs_sec = self.data["batch_size"], self.train_set.durs_sec
-        pieces = ordered_batches(range(len(durs_sec)), durs_sec, size, self.data["batch_sec"])
-        self.model.initialise(self.train_set.batch(p).to(self.device) for p in pieces)
-        if self.start_kind == "solved":
-            batches = (self.train_set.batch(p).to(self.device) for p in pieces)
-            facts = (self.train_set, batches, self.device, self.chosen)
-            self.started = solve_start(self.model, *facts)
-            distributed.broadcast([p for p in self.model.parameters() if p.requires_grad])
+        data, size = self.train_set, self.data["batch_size"]
+        pieces = ordered_batches(range(len(data)), data.durs_sec, size, self.data["batch_sec"])
+        with self.model.remembering():  # both pool the same vectors
+            self.model.initialise(data.batch(p).to(self.device) for p in pieces)
+            if self.start_kind == "solved":
+                batches = (data.batch(p).to(self.device) for p in pieces)
+                self.started = solve_start(self.model, data, batches, self.device, self.chosen)
+                distributed.broadcast([p for p in self.model.parameters() if p.requires_grad])
         distributed.broadcast(self.model.buffers())  # cards of another kind round otherwise

@@ -107,7 +107,7 @@ def _collect(
     vectors, groups = [], []
     labels: dict[str, list[torch.Tensor]] = {task: [] for task in model.startable()}
     for batch in batches:
-        found = model.centred(model.pool(batch), batch)[:, : views * width].float().cpu()
+        found = model.centred(model.pool_once(batch), batch)[:, : views * width].float().cpu()
         if not found.isfinite().all():
             row = int((~found.isfinite()).any(dim=1).nonzero()[0])
             raise SertlError(f"hidden states of {batch.utt[row]} are not finite")

@@ -230,3 +230,38 @@ def test_training_keeps_up_and_resumes_exactly(data, tmp_path, phase_conf, ema, 
         assert torch.equal(ours[name], tensor), name
     best = checkpoint.load(tmp_path / "whole/best.pt")["speaker_norm"]
     assert best["mode"] == "online" and best["weight"] == 2.0 and best["mean"].shape == (5,)
+
+
+def test_a_solved_start_hears_an_utterance_once(data, tmp_path, phase_conf):
+    conf = phase_conf(start="solved", optim_conf={"epochs": 0}, data_conf={"batch_size": 4})
+    train, model = data("abcd"), build()
+    Trainer(model, conf, train, None, tmp_path, 1, "last", CPU).run()
+    assert model.upstream.heard == len(train)
+
+
+@pytest.mark.parametrize("wanted", [0.0, 0.5, 1.0])
+def test_speakers_are_known_as_the_kept_share_of_the_way_has_them(
+    data, tmp_path, phase_conf, wanted, monkeypatch
+):
+    """The mean in best.pt is that of the weights in it, whichever share was tried last."""
+    conf = phase_conf(
+        start="solved",
+        optim_conf={"epochs": 2, "lr": 0.05},
+        data_conf={"batch_size": 4, "speaker_norm": norm_conf("offline", 2.0)["speaker_norm"]},
+        select_conf={"lambdas": [0.0, 0.5, 1.0]},
+    )
+    train, spec = data("abc"), Spec(labels=LABELS, hidden_size=5, layers=[0])
+    model = build_model("probe", spec, Encoder(), {"pooling": "stat", "hidden": 16})
+    trainer = Trainer(model, conf, train, data("de"), tmp_path, 1, "last", CPU)
+    judge, shares = trainer.judge_dev, iter([0.0, 0.5, 1.0])
+    trainer.judge_dev = lambda: judge() if trainer.state.judged < trainer.stop else chosen()
+
+    def chosen():
+        return {**judge(), "loss_calibrated": float(next(shares) != wanted)}
+
+    assert trainer.run().share == wanted
+    saved = checkpoint.load(tmp_path / "best.pt")
+    checkpoint.load_trained(model, saved["model"], "best.pt")
+    live = LiveNorm(model, conf["data_conf"], CPU, None)
+    live.refresh(train, 1, fit=True)
+    torch.testing.assert_close(saved["speaker_norm"]["mean"], live.norm.mean, rtol=0, atol=0)
