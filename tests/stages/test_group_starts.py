@@ -163,8 +163,9 @@ def test_the_second_stage_starts_from_what_the_first_chose(conf, tmp_path, monke
         return state
 
     def choose_and_count(*args):
-        choices.append(choose(*args).parts)
-        return choose(*args)
+        choice = choose(*args)
+        choices.append(choice.parts)
+        return choice
 
     monkeypatch.setattr(training.Trainer, "run", run_and_tell)
     monkeypatch.setattr(solved_start, "choose", choose_and_count)

@@ -241,7 +241,7 @@ def test_a_solved_start_hears_an_utterance_once(data, tmp_path, phase_conf):
 
 @pytest.mark.parametrize("wanted", [0.0, 0.5, 1.0])
 def test_speakers_are_known_as_the_kept_share_of_the_way_has_them(
-    data, tmp_path, phase_conf, wanted, monkeypatch
+    data, tmp_path, phase_conf, wanted
 ):
     """The mean in best.pt is that of the weights in it, whichever share was tried last."""
     conf = phase_conf(
